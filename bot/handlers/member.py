@@ -153,6 +153,8 @@ def _parse(words: str) -> tuple[_Wanted, str]:
         role = rules.parse_role(person.pop(), form)
     if not person:
         raise InvalidInput("Name the person.", form)
+    if len(person) > 1 and any(_USER_ID.fullmatch(one.removeprefix("@")) for one in person):
+        raise InvalidInput("Name one person.", form)
     _check_complete(action, role, teams)
     return _Wanted(action, role=role, teams=teams), " ".join(person)
 

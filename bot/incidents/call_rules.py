@@ -185,19 +185,19 @@ class Reach:
     superusers: Collection[str]
 
     def find_targets(self, who: str) -> tuple[Sequence[str], str | None]:
-        """Who a rule calls, and why it can call nobody; None if it can."""
+        """Who a rule calls, and why they cannot be called; None if they can."""
         if who == ON_CALL:
             missing = not self.has_oncall_usergroup
-            return [ON_CALL], "can call nobody: the team has no oncall_usergroup" if missing else None
+            return [ON_CALL], "cannot be called: the team has no oncall_usergroup" if missing else None
         if who == TEAM:
             empty = not self.members and not self.is_synced
-            return self.members, "can call nobody: no member is in this team" if empty else None
+            return self.members, "cannot be called: no member is in this team" if empty else None
         if who == MANAGERS:
-            return self.managers, None if self.managers else "can call nobody: no member is a manager or an owner"
+            return self.managers, None if self.managers else "cannot be called: no member is a manager or an owner"
         if who not in self.people:
-            return [], f"can call nobody: there is no member {who}"
+            return [], f"cannot be called: there is no member {who}"
         sees = self.everybody_sees or self.is_synced or who in {*self.managers, *self.members, *self.superusers}
-        return [who], None if sees else f"can call nobody: {who} is not in this team, so cannot see its incidents"
+        return [who], None if sees else f"cannot be called: {who} is not in this team, so cannot see its incidents"
 
 
 class Steps:

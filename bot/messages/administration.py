@@ -109,7 +109,7 @@ def render_section(counts: Counts) -> list[Block]:
         _join(_count(counts.projects, "project"), _count(counts.channels, "channel")),
         _join(f"Calls for {_count(with_calls, 'team')}", _more(counts.teams_with_calls_of_slack, "set in Slack"))
         if with_calls
-        else "no calls",
+        else "no call rules",
         _join(_count(counts.digests, "digest"), _more(counts.digests_paused, "paused")),
         _count(counts.silences, "silence"),
         _join(_count(counts.tokens, "token"), used if counts.tokens else ""),

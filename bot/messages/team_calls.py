@@ -29,7 +29,7 @@ _HINT = (
     " address); then, if you like, after 15m, repeat 15m, quiet 22:00-07:00, until acknowledged. Without rules, nobody"
     " is called."
 )
-_EXAMPLE = "critical oncall after 0m\ncritical managers after 15m repeat 15m"
+_EXAMPLE = "critical managers after 15m repeat 15m"  # one line: Slack shows no line breaks there
 
 
 def render_team_calls(teams: Sequence[TeamCalls], *, may_change: bool) -> Message:

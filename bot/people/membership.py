@@ -216,6 +216,8 @@ def check_may_change(
     taken = member.role if member is not None and there and action in (Action.ROLE, Action.REMOVE) else None
     for one in (taken, role):
         if one is not None and _RANKS[one] > _RANKS[caller.role]:
+            if action is Action.REMOVE:
+                raise Refusal("Only an owner can remove an owner.")
             raise RoleAboveOwn(one, caller.role)
     if member is None:
         return
@@ -223,10 +225,10 @@ def check_may_change(
         raise InvalidInput(
             f"{shorten(member.name)} is a member already. Change the role or the teams instead.", FORMS[Action.ROLE]
         )
-    if action is Action.REMOVE and member.id == caller.id:
-        raise Refusal("You cannot remove yourself. Ask another manager or owner.")
     if taken is Role.OWNER and role is not Role.OWNER and members.count_owners(connection, access.organization_id) == 1:
         raise LastOwner(member.name)
+    if action is Action.REMOVE and member.id == caller.id:
+        raise Refusal("You cannot remove yourself. Ask another manager or owner.")
 
 
 def find_earlier(connection: Connection, access: Access, newcomer: Newcomer) -> MemberDetails | None:

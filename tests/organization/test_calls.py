@@ -42,8 +42,8 @@ RULE = "{severity: critical, who: team, after: 5m}"
         ("{severity: critical, who: team, repeat: 30s}", "repeat: repeats faster than once a minute"),
         ("{severity: urgent, who: team}", "severity: should be critical, warning or none, not urgent"),
         ("{severity: critical, who: platform}", "who: should be oncall, team, managers or the e-mail address"),
-        ("{severity: critical, who: eve@acme.test}", "who: can call nobody: there is no member eve@acme.test"),
-        ("{severity: critical, who: cyn@acme.test}", "who: can call nobody: cyn@acme.test is not in this team"),
+        ("{severity: critical, who: eve@acme.test}", "who: cannot be called: there is no member eve@acme.test"),
+        ("{severity: critical, who: cyn@acme.test}", "who: cannot be called: cyn@acme.test is not in this team"),
         ("{severity: critical, who: oncall}", "who: calls who is on call twice in one step; the rule on line 8"),
         (
             "{severity: critical, who: ada@acme.test, after: 900s}",
@@ -66,9 +66,9 @@ def test_a_mistake_is_named_with_its_line(rule: str, mistake: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "mistake"),
     [
-        ("    oncall_usergroup: S0009\n", "", "acme.yaml:7: teams[0].calls[0].who: can call nobody: the team has no"),
-        (", teams: [payments]", "", "acme.yaml:9: teams[0].calls[1].who: can call nobody: no member is in this team"),
-        (", role: owner", "", "acme.yaml:10: teams[0].calls[2].who: can call nobody: no member is a manager"),
+        ("    oncall_usergroup: S0009\n", "", "acme.yaml:7: teams[0].calls[0].who: cannot be called: the team has no"),
+        (", teams: [payments]", "", "acme.yaml:9: teams[0].calls[1].who: cannot be called: no member is in this team"),
+        (", role: owner", "", "acme.yaml:10: teams[0].calls[2].who: cannot be called: no member is a manager"),
         (
             "    timezone",
             "    sync_members: true\n    timezone",
