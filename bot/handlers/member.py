@@ -61,7 +61,9 @@ class _Wanted:
 def handle_list(context: Context, _request: Command, words: str) -> Response:
     """`members [words]`."""
     rules.check_manages(context.access)
-    typed = " ".join(require_storable(decode_slack_text(words)).split())
+    typed = " ".join(require_storable(decode_slack_text(keep_ids(words))).split())
+    if _USER_ID.fullmatch(typed.removeprefix("@")):
+        typed = rules.get_member(context.connection, context.access, _find_member(context, typed, Action.ROLE)).name
     if len(typed) > messages.MAX_SEARCH:
         raise InvalidInput(f"Search by at most {messages.MAX_SEARCH} characters.")
     return Answer(_render_page(context, typed, 0))
@@ -259,20 +261,17 @@ def _build_form(context: Context, wanted: _Wanted, name: str | None, origin: str
         fields.append(messages.build_role_field(wanted.role, list(Role)[: own + 1]))
     if wanted.action in (Action.ADD, Action.TEAMS):
         choices = [(one.slug, one.name) for one in rules.list_teams(context.connection, context.access)]
-        known = dict(choices)
-        fields += messages.build_teams_fields(
-            choices,
-            [slug for slug in wanted.teams or () if slug in known],
-            everybody_sees=rules.does_everybody_see(context.connection, context.access),
-        )
+        chosen = [slug for slug in wanted.teams or () if slug in dict(choices)]
+        everybody_sees = rules.does_everybody_see(context.connection, context.access)
+        fields += messages.build_teams_fields(choices, chosen, everybody_sees=everybody_sees)
     return messages.render_form(text, title, submit, fields, origin)
 
 
 def handle_submission(context: Context, request: Submission) -> Response:
     """The form, submitted."""
     wanted = _read_wanted(request.origin)
-    if wanted.action is Action.ADD and not wanted.user_id:
-        wanted = replace(wanted, user_id=request.user("person") or "")
+    if wanted.action is Action.ADD:
+        wanted = replace(wanted, user_id=wanted.user_id or request.user("person") or "")
         if not wanted.user_id:
             raise InvalidInput("Choose a person.", field="person")
     role, teams = read_choices(request)

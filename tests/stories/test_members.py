@@ -32,6 +32,9 @@ def test_managers_list_members_and_search_them(world: World) -> None:
     assert "Ada Obi · Owner · ada@acme.test · Payments" in listed
     found = world.ask(world.ada, "members BEN acme").text
     assert "Ben Tal" in found and "Cyn Roe" not in found
+    mentioned = world.ask(world.ada, f"members {world.ben.mention}").text
+    assert "1 member with “Ben Tal”" in mentioned and "ben@acme.test" in mentioned
+    assert "Eve Out is not a member" in world.ask(world.ada, f"members {world.eve.mention}").text
     assert "No member has “nobody*” in" in world.ask(world.ada, "members nobody*").text
 
 
