@@ -63,7 +63,8 @@ def handle_list(context: Context, _request: Command, words: str) -> Response:
     rules.check_manages(context.access)
     typed = " ".join(require_storable(decode_slack_text(keep_ids(words))).split())
     if _USER_ID.fullmatch(typed.removeprefix("@")):
-        typed = rules.get_member(context.connection, context.access, _find_member(context, typed, Action.ROLE)).name
+        member_id = _find_member(context, typed, Action.ROLE)  # first: it may give the connection back
+        typed = rules.get_member(context.connection, context.access, member_id).name
     if len(typed) > messages.MAX_SEARCH:
         raise InvalidInput(f"Search by at most {messages.MAX_SEARCH} characters.")
     return Answer(_render_page(context, typed, 0))
