@@ -12,9 +12,9 @@ from bot.delivery import api_calls
 from bot.delivery.api_calls import WorkspaceClient
 from bot.delivery.pace import Pace
 from storage.clock import Clock
-from storage.engine import Reading
 from storage.queries import leases, pacing
 from storage.queries.leases import AllBut, Only, Serving
+from storage.reading import Reading
 
 log = structlog.get_logger(__name__)
 

@@ -19,8 +19,9 @@ from bot.people.channels import Channels
 from bot.people.identity import Identity
 from bot.people.mentions import MentionReader
 from bot.slack.clients import Clients
-from storage.engine import Reading, Store
+from storage.engine import Store
 from storage.prefetch import Prefetch
+from storage.reading import Reading
 
 
 @dataclass(frozen=True, slots=True)

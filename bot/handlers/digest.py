@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from bot.digests import content, service
+from bot.digests import content, drafts, service
 from bot.digests.content import FIRST_NEWS_PERIOD, AccessLost, IncidentsSwitchedOff
 from bot.digests.errors import NoSuchDigest
 from bot.digests.schedule import USAGE as ADD_USAGE
@@ -63,7 +63,7 @@ def _explain_verb(verb: str, rest: str) -> InvalidInput:
 
 def _add(context: Context, request: Command, rest: str) -> Response:
     service.check_role(context.access)
-    draft = service.parse_draft(rest, context.access.timezone)
+    draft = drafts.parse_draft(rest, context.access.timezone)
     service.check_draft(context.connection, context.access, draft, context.now)
     channel = digest_form.get_channel(context, request.channel_id or "")
     notes = digest_form.build_notes(context, draft, channel)
@@ -84,7 +84,7 @@ def _list(context: Context, request: Command, _rest: str) -> Response:
 
 
 def _fire_now(context: Context, request: Command | Press, word: str) -> Response:
-    digest_id = service.parse_id(word, "digest now ID")
+    digest_id = drafts.parse_id(word, "digest now ID")
     with context.write(once=request.key) as tx:
         digest = service.get_manageable_digest(
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
@@ -99,7 +99,7 @@ def _fire_now(context: Context, request: Command | Press, word: str) -> Response
 
 
 def _pause(context: Context, request: Command | Press, word: str) -> Response:
-    digest_id = service.parse_id(word, "digest pause ID")
+    digest_id = drafts.parse_id(word, "digest pause ID")
     with context.write() as tx:
         digest = service.get_manageable_digest(
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
@@ -111,7 +111,7 @@ def _pause(context: Context, request: Command | Press, word: str) -> Response:
 
 
 def _resume(context: Context, request: Command | Press, word: str) -> Response:
-    digest_id = service.parse_id(word, "digest resume ID")
+    digest_id = drafts.parse_id(word, "digest resume ID")
     digest = service.get_manageable_digest(
         context.connection, context.access, digest_id, context.now, here=request.channel_id
     )
@@ -129,7 +129,7 @@ def _resume(context: Context, request: Command | Press, word: str) -> Response:
 
 
 def _remove(context: Context, request: Command | Press, word: str) -> Response:
-    digest_id = service.parse_id(word, "digest remove ID")
+    digest_id = drafts.parse_id(word, "digest remove ID")
     with context.write() as tx:
         digest = service.get_manageable_digest(
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
@@ -143,7 +143,7 @@ def _edit(context: Context, request: Command | Press, word: str) -> Response:
     digest = service.get_manageable_digest(
         context.connection,
         context.access,
-        service.parse_id(word, "digest edit ID"),
+        drafts.parse_id(word, "digest edit ID"),
         context.now,
         here=request.channel_id,
     )
@@ -156,7 +156,7 @@ def _preview(context: Context, request: Command | Press, word: str) -> Response:
     digest = service.get_manageable_digest(
         context.connection,
         context.access,
-        service.parse_id(word, "digest preview ID"),
+        drafts.parse_id(word, "digest preview ID"),
         context.now,
         here=request.channel_id,
     )

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bot.digests import content, schedule_text, service, zones
+from bot.digests import content, drafts, schedule_text, service, zones
 from bot.digests.content import FIRST_NEWS_PERIOD
+from bot.digests.drafts import Draft
 from bot.digests.schedule import USAGE as ADD_USAGE
 from bot.digests.schedule import parse_cron
-from bot.digests.service import Draft
 from bot.digests.summary import summarize
 from bot.handlers import filter_fields, redraw
 from bot.handlers.context import Context
@@ -115,7 +115,7 @@ def _read_form(request: Submission) -> _FormValues | FormErrors:
 
     schedule = read(form.SCHEDULE, lambda: schedule_text.parse_schedule(text(form.SCHEDULE)))
     zone = read(form.ZONE, lambda: zones.parse_zone(text(form.ZONE), ADD_USAGE))
-    query = read(form.WORDS, lambda: service.check_filters(filter_fields.read_query(request)))
+    query = read(form.WORDS, lambda: drafts.check_filters(filter_fields.read_query(request)))
     channel_id = request.values.get(form.CHANNEL, {}).get("selected_conversation")
     if not channel_id:
         errors[form.CHANNEL] = "Choose a channel."
@@ -136,7 +136,7 @@ def handle_submission(context: Context, request: Submission) -> Response:
     changed = None
     if "d" in request.origin:
         changed = service.get_manageable_digest(
-            context.connection, context.access, service.parse_id(str(request.origin["d"])), context.now, here=None
+            context.connection, context.access, drafts.parse_id(str(request.origin["d"])), context.now, here=None
         )
     try:
         service.check_draft(context.connection, context.access, draft, context.now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,12 +14,12 @@ from sqlalchemy import Connection
 from bot.calls.usergroups import confirm_sync
 from bot.handlers import redraw
 from bot.handlers.context import Context
+from bot.handlers.member_words import USER_ID, Wanted, parse_change
 from bot.handlers.verb import Verb
 from bot.incidents.errors import InvalidInput
-from bot.incidents.filters import MAX_TEAMS
 from bot.incidents.markup import decode_slack_text, escape, require_storable
 from bot.incidents.members import find_member, keep_ids
-from bot.incidents.words import Token, find_closest, shorten, split_word, tokenize
+from bot.incidents.words import shorten
 from bot.messages import answers, forms
 from bot.messages import members as messages
 from bot.messages.answers import Confirmation
@@ -33,27 +33,6 @@ from bot.slack.responses import Answer, Done, OpenForm, Response
 from storage.values import Role
 
 USAGE = "member add|role|teams|remove @person …"
-_USER_ID = re.compile(r"[UW][A-Z0-9]{1,31}")
-_NO_TEAM = "none"
-_SYNONYMS = {
-    "invite": Action.ADD,
-    "team": Action.TEAMS,
-    "delete": Action.REMOVE,
-    "kick": Action.REMOVE,
-    "promote": Action.ROLE,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """A change of a member: what is asked for, and what the form or button holds."""
-
-    action: Action
-    user_id: str = ""  # of who is to be added
-    member_id: int = 0  # of everybody else
-    role: Role | None = None
-    teams: tuple[str, ...] | None = None  # slugs
-
 
 # --- the list ------------------------------------------------------------------------------------------------
 
@@ -62,7 +41,7 @@ def handle_list(context: Context, _request: Command, words: str) -> Response:
     """`members [words]`."""
     rules.check_manages(context.access)
     typed = " ".join(require_storable(decode_slack_text(keep_ids(words))).split())
-    if _USER_ID.fullmatch(typed.removeprefix("@")):
+    if USER_ID.fullmatch(typed.removeprefix("@")):
         member_id = _find_member(context, typed, Action.ROLE)  # first: it may give the connection back
         typed = rules.get_member(context.connection, context.access, member_id).name
     if len(typed) > messages.MAX_SEARCH:
@@ -88,7 +67,7 @@ def _render_page(context: Context, words: str, page: int) -> Message:
 def handle_command(context: Context, request: Command, words: str) -> Response:
     """`member add|role|teams|remove @person …`: a form that confirms it, or a question where none can be opened."""
     rules.check_manages(context.access)
-    wanted, person = _parse(words)
+    wanted, person = parse_change(words)
     if wanted.action is Action.ADD:
         newcomer = _read_newcomer(context, _find_user(context, person))
         earlier = rules.find_earlier(context.connection, context.access, newcomer)
@@ -112,7 +91,7 @@ def handle_menu(context: Context, request: Press, action: Action) -> Response:
         raise _from_older_version()
     member = rules.get_member(context.connection, context.access, int(request.value))
     rules.check_may_change(context.connection, context.access, action, member, None)
-    wanted = _Wanted(
+    wanted = Wanted(
         action,
         member_id=member.id,
         role=member.role if action is Action.ROLE else None,
@@ -125,80 +104,25 @@ def handle_menu(context: Context, request: Press, action: Action) -> Response:
 def build_add_form(context: Context, user_id: str, name: str, origin: str) -> forms.Form:
     """The form that confirms adding somebody. Raises Refusal."""
     rules.check_manages(context.access)
-    return _build_form(context, _Wanted(Action.ADD, user_id, role=Role.MEMBER), name, origin)
+    return _build_form(context, Wanted(Action.ADD, user_id, role=Role.MEMBER), name, origin)
 
 
 def handle_add_press(context: Context, request: Press) -> Response:
     """`Add member`: a form that asks for the person, too."""
     rules.check_manages(context.access)
-    wanted = _Wanted(Action.ADD, role=Role.MEMBER)
+    wanted = Wanted(Action.ADD, role=Role.MEMBER)
     return OpenForm(_build_form(context, wanted, None, redraw.origin_of_press(request, **_describe(wanted))))
 
 
-def _describe(wanted: _Wanted) -> dict[str, Any]:
+def _describe(wanted: Wanted) -> dict[str, Any]:
     """What the private metadata of a form says of the change."""
     return {"a": wanted.action, "u": wanted.user_id, "i": wanted.member_id}
-
-
-def _parse(words: str) -> tuple[_Wanted, str]:
-    """What is asked for, and the person as typed. Raises InvalidInput."""
-    word, rest = split_word(require_storable(decode_slack_text(keep_ids(words))))
-    action = _parse_action(word)
-    form = FORMS[action]
-    tokens = tokenize(rest)
-    unknown = next((one.key for one in tokens if one.key not in (None, "team", "teams")), None)
-    if unknown:
-        raise InvalidInput(f"“{shorten(unknown)}:” is unknown here.", form)
-    person = [one.text for one in tokens if one.key is None]
-    teams = _parse_teams(tokens, form)
-    role = None
-    if action in (Action.ADD, Action.ROLE) and len(person) > 1:
-        role = rules.parse_role(person.pop(), form)
-    if not person:
-        raise InvalidInput("Name the person.", form)
-    if len(person) > 1 and any(_USER_ID.fullmatch(one.removeprefix("@")) for one in person):
-        raise InvalidInput("Name one person.", form)
-    _check_complete(action, role, teams)
-    return _Wanted(action, role=role, teams=teams), " ".join(person)
-
-
-def _parse_teams(tokens: Sequence[Token], form: str) -> tuple[str, ...] | None:
-    """The slugs behind `team:`; none of them for `team:none`, and None without `team:`."""
-    lists = [one.text.lower().split(",") for one in tokens if one.key]
-    if not lists:
-        return None
-    teams = tuple(dict.fromkeys(slug.strip() for slugs in lists for slug in slugs if slug.strip()))
-    if len(teams) > MAX_TEAMS:
-        raise InvalidInput(f"Name at most {MAX_TEAMS} teams.", form)
-    return () if teams == (_NO_TEAM,) else teams
-
-
-def _check_complete(action: Action, role: Role | None, teams: tuple[str, ...] | None) -> None:
-    if action is Action.ROLE and role is None:
-        raise InvalidInput("Say which role: `member`, `admin`, `manager` or `owner`.", FORMS[action])
-    if action is Action.TEAMS and teams is None:
-        raise InvalidInput("Say which teams, or `team:none`.", FORMS[action])
-    if action in (Action.ROLE, Action.REMOVE) and teams is not None:
-        raise InvalidInput("Teams are changed by `member teams`.", FORMS[Action.TEAMS])
-
-
-def _parse_action(word: str) -> Action:
-    typed = word.lower()
-    if typed in list(Action):
-        return Action(typed)
-    if typed in _SYNONYMS:
-        return _SYNONYMS[typed]
-    if not typed:
-        raise InvalidInput("Say what to do: `add`, `role`, `teams` or `remove`.", FORMS[Action.ADD])
-    meant = find_closest(typed, list(Action))
-    sentence = f"“{shorten(word)}” is unknown here. Use `add`, `role`, `teams` or `remove`."
-    raise InvalidInput(sentence, FORMS[Action(meant)] if meant else FORMS[Action.ADD])
 
 
 def _find_member(context: Context, typed: str, action: Action) -> int:
     """The id of the member that was mentioned, or named by name or e-mail. Raises InvalidInput, SlackAway."""
     user_id = typed.removeprefix("@")
-    if _USER_ID.fullmatch(user_id):
+    if USER_ID.fullmatch(user_id):
         identity, workspace_id = context.services.identity, context.access.workspace_id
         member_id, name = identity.find_member_of_user(context.reading, workspace_id, user_id, context.now)
         if member_id is None:
@@ -210,7 +134,7 @@ def _find_member(context: Context, typed: str, action: Action) -> int:
 def _find_user(context: Context, typed: str) -> str:
     """The Slack id of who is to be added: mentioned, or named by e-mail. Raises InvalidInput, SlackAway."""
     name = typed.removeprefix("@")
-    if _USER_ID.fullmatch(name):
+    if USER_ID.fullmatch(name):
         return name
     if "@" in name and " " not in name:
         identity, workspace_id = context.services.identity, context.access.workspace_id
@@ -229,7 +153,7 @@ def _read_newcomer(context: Context, user_id: str) -> Newcomer:
 # --- the form, and the question ------------------------------------------------------------------------------
 
 
-def _render_texts(wanted: _Wanted, name: str) -> tuple[str, str, str]:
+def _render_texts(wanted: Wanted, name: str) -> tuple[str, str, str]:
     """What is confirmed, the title of the form, and the label of its button."""
     person = messages.render_name(name)
     match wanted.action:
@@ -243,7 +167,7 @@ def _render_texts(wanted: _Wanted, name: str) -> tuple[str, str, str]:
     return sentence, "Remove member", "Remove"
 
 
-def _render_question(wanted: _Wanted, name: str) -> Message:
+def _render_question(wanted: Wanted, name: str) -> Message:
     text, _, label = _render_texts(wanted, name)
     if wanted.role is not None:
         text += f" Role: {messages.ROLE_NAMES[wanted.role].lower()}."
@@ -253,7 +177,7 @@ def _render_question(wanted: _Wanted, name: str) -> Message:
     return messages.render_question(text, label, {**value, "r": wanted.role, "t": wanted.teams})
 
 
-def _build_form(context: Context, wanted: _Wanted, name: str | None, origin: str) -> forms.Form:
+def _build_form(context: Context, wanted: Wanted, name: str | None, origin: str) -> forms.Form:
     """The form that confirms a change. Without a `name`, it asks for the person."""
     text, title, submit = _render_texts(wanted, name or "somebody")
     fields: list[Block] = [] if name else [messages.build_person_field()]
@@ -321,13 +245,13 @@ def handle_left(context: Context, request: Press) -> Response:
     return redraw.turn(request, shown)
 
 
-def _read_wanted(value: Mapping[str, Any]) -> _Wanted:
+def _read_wanted(value: Mapping[str, Any]) -> Wanted:
     """What a form or button is about. Raises InvalidInput for what the bot did not write."""
     try:
         member_id = int(value["i"])
         if not 0 <= member_id < 2**63:
             raise ValueError(member_id)
-        return _Wanted(Action(value["a"]), require_storable(str(value["u"])), member_id)
+        return Wanted(Action(value["a"]), require_storable(str(value["u"])), member_id)
     except (ValueError, TypeError, KeyError, OverflowError):
         raise _from_older_version() from None
 
@@ -336,7 +260,7 @@ def _from_older_version() -> InvalidInput:
     return InvalidInput("This is from an older version. Type the command again.", FORMS[Action.ADD])
 
 
-def _carry_out(tx: Connection, context: Context, wanted: _Wanted, newcomer: Newcomer | None) -> str:
+def _carry_out(tx: Connection, context: Context, wanted: Wanted, newcomer: Newcomer | None) -> str:
     """Makes the change. Returns the sentence that says so."""
     access, now, teams = context.access, context.now, wanted.teams or ()
     if newcomer is not None:

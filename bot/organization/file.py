@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from bot.digests import schedule_text, zones
-from bot.digests.service import parse_filters
+from bot.digests.drafts import parse_filters
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import EMOJI_NAME
 from bot.organization.calls import CallEntry

@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Iterator
 from typing import Any
 
-from bot.digests.service import parse_filters
+from bot.digests.drafts import parse_filters
 from bot.incidents.errors import InvalidInput
 from bot.organization.calls import check_calls
 from bot.organization.tree import Mistake, Tree, format_path, format_value

@@ -16,9 +16,9 @@ from bot.incidents.access import Access
 from bot.incidents.errors import Refusal
 from bot.slack.backoff import reason_of
 from bot.slack.clients import Clients
-from storage.engine import Reading
 from storage.queries import channels as stored_channels
 from storage.queries import delivery_failures, home_workspaces
+from storage.reading import Reading
 
 log = structlog.get_logger(__name__)
 

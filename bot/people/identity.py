@@ -23,11 +23,12 @@ from bot.incidents.errors import Refusal
 from bot.slack.background import Background
 from bot.slack.clients import Clients
 from bot.slack.requests import Person, find_home_team
-from storage.engine import Reading, Store
+from storage.engine import Store
 from storage.prefetch import Prefetch
 from storage.queries import access as queries
 from storage.queries import slack_ids
 from storage.queries.access import CallerRow
+from storage.reading import Reading
 from storage.values import Role, Unmatched
 
 log = structlog.get_logger(__name__)

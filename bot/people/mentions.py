@@ -21,8 +21,8 @@ from bot.incidents.markup import encode_entities, unescape
 from bot.people import names, rich_text
 from bot.people.identity import Identity
 from bot.people.names import Named
-from storage.engine import Reading
 from storage.queries import directory
+from storage.reading import Reading
 
 _TOKEN = re.compile(r"<([^<>\n]{1,3000})>")
 _BROADCASTS = {"here": "@here", "channel": "@channel", "everyone": "@everyone", "group": "@group"}

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from sqlalchemy import Connection
 
-from bot.incidents.markup import MENTION
 from bot.organization.audit import build_changes
-from bot.transfer.mentions import resolve_mentions, resolve_rich_text
+from bot.transfer.import_rows import (
+    Known,
+    build_audit_entry,
+    build_incident,
+    build_log_entry,
+    build_mention_rows,
+    build_project_rows,
+)
+from bot.transfer.mentions import resolve_mentions
 from bot.transfer.records import (
     AuditRecord,
-    EntryRecord,
     IncidentRecord,
     MemberRecord,
     OrganizationRecord,
@@ -26,7 +31,7 @@ from bot.transfer.records import (
 from storage.audit_rows import Actor, AuditAction, AuditChange
 from storage.engine import Store
 from storage.queries import audit, importing, organization, organization_changes, tokens
-from storage.values import NO_TEAM, ActivityType, Status
+from storage.values import Status
 
 AT_ONCE = 200  # incidents of one transaction
 
@@ -41,20 +46,6 @@ class Line:
 
     number: int  # of its line, from 1
     record: Setup | IncidentRecord | AuditRecord
-
-
-@dataclass(slots=True)
-class Known:
-    """What the organization has, by the names that a file uses. In a dry run, what is new has no id of its own: 0."""
-
-    organization_id: int
-    teams: dict[str, int] = field(default_factory=dict)
-    projects: dict[str, int] = field(default_factory=dict)
-    members: dict[str, int] = field(default_factory=dict)
-
-    def find_id(self, kind: str, name: str) -> int | None:
-        """The id of somebody mentioned ("person" and an e-mail, "team" and a slug), or None."""
-        return (self.members if kind == "person" else self.teams).get(name)
 
 
 class Importer:
@@ -226,7 +217,7 @@ class Importer:
         if self._dry_run:  # which of them are there is found out by inserting them
             return
         with self._store.write(known.organization_id) as tx:
-            entries = [_build_audit_entry(known, one) for one in records]
+            entries = [build_audit_entry(known, one) for one in records]
             new = audit.import_entries(tx, known.organization_id, entries)
         self.added["audit entry"] += new
         self.present["audit entry"] += len(records) - new
@@ -289,7 +280,7 @@ class Importer:
         ids = importing.insert_incidents(
             tx,
             known.organization_id,
-            [_columns(known, one, number, burning) for one, number in zip(records, numbers, strict=True)],
+            [build_incident(known, one, number, burning) for one, number in zip(records, numbers, strict=True)],
         )
         pairs = list(zip(ids, records, strict=True))
         entries = [(id_, entry) for id_, record in pairs for entry in record.activity]
@@ -297,12 +288,12 @@ class Importer:
         entry_ids = importing.insert_entries(
             tx,
             known.organization_id,
-            [_entry_columns(known, id_, entry, text) for (id_, entry), text in zip(entries, texts, strict=True)],
+            [build_log_entry(known, id_, entry, text) for (id_, entry), text in zip(entries, texts, strict=True)],
         )
         importing.insert_parts(
             tx,
             known.organization_id,
-            projects=[row for id_, record in pairs for row in _project_rows(known, id_, record)],
+            projects=[row for id_, record in pairs for row in build_project_rows(known, id_, record)],
             seen=[
                 {"incident_id": id_, **one.model_dump(exclude={"member"}), "member_id": known.members[one.member]}
                 for id_, record in pairs
@@ -314,7 +305,7 @@ class Importer:
                 for one in record.followers
             ],
             mentions=[
-                row for id_, text in zip(entry_ids, texts, strict=True) for row in _mention_rows(id_, text or "")
+                row for id_, text in zip(entry_ids, texts, strict=True) for row in build_mention_rows(id_, text or "")
             ],
         )
 
@@ -328,78 +319,3 @@ def _pair(
 ) -> list[tuple[int, int]]:
     """The ids of each name with those of its others that are known."""
     return [(ones[name], others[other]) for name, wanted in named for other in wanted if other in others]
-
-
-def _project_rows(known: Known, incident_id: int, record: IncidentRecord) -> Iterator[Mapping[str, Any]]:
-    for slug in sorted(set(record.projects)):
-        yield {
-            "incident_id": incident_id,
-            "project_id": known.projects[slug],
-            "started": record.date_started,
-            "status": int(record.status),
-            "team_id": known.teams[record.team] if record.team else NO_TEAM,
-            "title": record.title,
-        }
-
-
-def _mention_rows(entry_id: int, text: str) -> Iterator[Mapping[str, Any]]:
-    for kind, id_ in sorted(set(MENTION.findall(text))):
-        person = kind == "person"
-        yield {
-            "activity_id": entry_id,
-            "member_id": int(id_) if person else None,
-            "team_id": None if person else int(id_),
-        }
-
-
-def _columns(known: Known, record: IncidentRecord, identifier: int, burning: set[str]) -> Mapping[str, Any]:
-    # An alert has one open incident.
-    key = None if record.status is not Status.CLOSED and record.alert_key in burning else record.alert_key
-    return {
-        **record.model_dump(
-            include={"title", "environment", "url", "source", "details", "date_started", "date_detected", "date_added",
-                     "date_closed", "owned_since", "legal_hold"}
-        ),
-        "identifier": identifier,
-        "status": int(record.status),
-        "status_method": int(record.status_method),
-        "status_before_closing": record.status_before_closing and int(record.status_before_closing),
-        "team_id": known.teams[record.team] if record.team else None,
-        "alert_project_id": known.projects[record.alert_project] if record.alert_project and key else None,
-        "alert_key": key if record.alert_project else None,
-        "owner_id": known.members[record.owner] if record.owner else None,
-    }  # fmt: skip
-
-
-def _build_audit_entry(known: Known, record: AuditRecord) -> Mapping[str, Any]:
-    """An entry of the audit log by column. Who is not known here keeps no id."""
-    values = record.model_dump(mode="json", exclude={"type", "member", "subject_member"})
-    for name in ("before", "after"):
-        if values[name] and "owner" in values[name]:  # of a digest
-            values[name]["owner_id"] = known.members.get(values[name].pop("owner"))
-    return {
-        **values,
-        "member_id": known.members.get(record.member or ""),
-        "subject_member_id": known.members.get(record.subject_member or ""),
-    }
-
-
-def _entry_columns(known: Known, incident_id: int, entry: EntryRecord, text: str | None) -> Mapping[str, Any]:
-    try:
-        rich_text = resolve_rich_text(entry.rich_text, known.find_id) if entry.type is ActivityType.COMMENT else None
-    except LookupError:
-        rich_text = None  # the text says the same
-    return {
-        "incident_id": incident_id,
-        "member_id": known.members[entry.member] if entry.member else None,
-        "type": int(entry.type),
-        "value": entry.value,
-        "previous_value": entry.previous_value,
-        "comment": text,
-        "rich_text": rich_text,
-        "date_added": entry.date_added,
-        "date_edited": entry.date_edited,
-        "owner_id": known.members[entry.owner] if entry.owner else None,
-        "previous_owner_id": known.members[entry.previous_owner] if entry.previous_owner else None,
-        "call": entry.call.to_json() if entry.call else None,
-    }
