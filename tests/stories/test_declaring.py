@@ -135,4 +135,4 @@ members: [{email: new@acme.test, name: New Hire, role: member}]
     new = world.slack.who("U0090")
     assert "no project" in world.ask(new, "declare Everything is down").text
     assert "None" in world.ask(new, "whoami").text
-    assert "No open incidents." in world.ask(new, "list").text
+    assert "no project" in world.ask(new, "list").text

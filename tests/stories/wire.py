@@ -30,6 +30,7 @@ class Wire:
         self._threads: list[threading.Thread] = []
         self._lost: list[threading.Event] = []
         self._lock = threading.Lock()
+        self._watchdogs: list[ConnectionWatchdog] = []
 
     def __enter__(self) -> Self:
         self._start(self._accept, self._listener)
@@ -68,12 +69,16 @@ class Wire:
         """Takes everything, new connections too, and passes nothing on. The store, which has no watchdog, gets one."""
         self._flows.clear()
         store._watchdog = ConnectionWatchdog((store._reading, store._writing), HUNG_AFTER_S)
+        self._watchdogs.append(store._watchdog)
 
     def mend(self, *, losing: bool = False) -> None:
         """As if nothing had been; with `losing`, connections that hung do so for ever, and new ones work."""
         if losing:
             self._lost.append(self._flows)
             self._flows = threading.Event()
+        else:  # on a busy machine, what goes on may take longer than that
+            for watchdog in self._watchdogs:
+                watchdog._hung_after_s = PATIENCE_S
         self._flows.set()
         if self._listener.fileno() == -1:
             self._listener = socket.create_server(("127.0.0.1", self._port))
