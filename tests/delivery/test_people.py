@@ -73,8 +73,8 @@ def line_breaking(slack: Sandbox) -> Iterator[None]:
 
 
 def insist(act: Callable[[], object]) -> None:
-    """As somebody does who is told by Slack that it did not work."""
-    deadline = time.monotonic() + PATIENCE_S
+    """As somebody does who is told by Slack that it did not work, which takes as long as patience once."""
+    deadline = time.monotonic() + 5 * PATIENCE_S
     while True:
         try:
             act()
