@@ -41,7 +41,7 @@ from bot.slack.responses import (
     RetryLater,
     UpdateForm,
 )
-from storage.errors import AlreadyHandled, Contended, DatabaseAway, OrganizationMoving
+from storage.errors import AlreadyHandled, Contended, DatabaseAway, NoAnswerInTime, OrganizationMoving
 from storage.prefetch import Prefetch
 
 log = structlog.get_logger(__name__)
@@ -262,6 +262,9 @@ class Router:
             return Done(), "repeated"  # the first delivery was answered
         except Refusal as refusal:
             return self._refuse(refusal, what, typed), "refused"
+        except NoAnswerInTime:
+            log.warning("a statement took longer than its time-out", what=what)
+            message, result = answers.render_no_answer_in_time(typed, command), "no_answer_in_time"
         except DatabaseAway as error:
             log.warning("the database is away", what=what, error=str(error.__cause__ or error))
             message, result = answers.render_database_away(typed, command), "database_away"
@@ -299,7 +302,7 @@ class Router:
 
 def _record_result(span: tracing.Span, result: str) -> None:
     span.set(result=result)
-    if result in ("error", "database_away", "contended"):
+    if result in ("error", "database_away", "no_answer_in_time", "contended"):
         span.fail(result)
 
 

@@ -33,7 +33,7 @@ from bot.request_ids import get_request_id
 from bot.saturation import PoolUse, Saturation
 from bot.secret_box import SecretBox
 from storage.engine import Store
-from storage.errors import Contended, DatabaseAway, OrganizationMoving
+from storage.errors import Contended, DatabaseAway, NoAnswerInTime, OrganizationMoving
 
 log = structlog.get_logger(__name__)
 
@@ -130,6 +130,9 @@ class Intake:
             sentence = "is being moved to another database; try again in a few minutes"
             moving = refused(503, "moving", "organization", sentence, retry_after_s=MOVING_RETRY_AFTER_S)
             return self._refusal(request, moving, source)
+        except NoAnswerInTime:
+            slow = refused(503, "no_answer_in_time", "database", "took too long", retry_after_s=RETRY_AFTER_S)
+            return self._refusal(request, slow, source)
         except (DatabaseAway, Contended):
             return self.refuse_away(request, source)
         except ClientDisconnect:

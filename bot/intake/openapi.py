@@ -33,7 +33,7 @@ _REFUSALS = {
     415: "Compressed.",
     422: "No valid item.",
     429: "Too many alerts with this token; Retry-After says when. (503 for Alertmanager.)",
-    503: "The database is away; Retry-After says when.",
+    503: "The database is away or takes too long; Retry-After says when.",
 }
 
 _SIGNED = [

@@ -88,6 +88,15 @@ def render_database_away(typed: str | None, command: str) -> Message:
     )
 
 
+def render_no_answer_in_time(typed: str | None, command: str) -> Message:
+    """The answer if a statement took longer than its time-out. The database is there: other requests are answered."""
+    return render_refusal(
+        "This took too long, so I stopped it. Nothing was changed. Try again in a moment, or ask for less at once.",
+        typed=typed,
+        command=command,
+    )
+
+
 def render_late(*, begun: bool, typed: str | None, command: str) -> Message:
     """The answer to a request that missed its deadline. `begun` says whether a worker had begun it."""
     if begun:

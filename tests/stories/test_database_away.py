@@ -140,3 +140,21 @@ def test_a_row_that_somebody_holds_is_told_as_such(world: World, database_url: s
         assert "Somebody else is changing" in answer and "rolled back the deploy" in answer
         assert "#1 Payments fail" in world.ask(world.ben, "list").text  # reading does not wait
     assert "You resolved" in world.ask(world.ben, "resolve 1").text
+
+
+def test_a_statement_that_takes_too_long_is_no_database_away(world: World) -> None:
+    world.declare("Payments fail")
+    with world.store.write() as tx:
+        tx.exec_driver_sql(
+            "CREATE FUNCTION take_too_long() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RAISE EXCEPTION 'canceling statement due to statement timeout' USING ERRCODE = '57014'; END $$;"
+            " CREATE TRIGGER slow BEFORE INSERT ON incident_activity EXECUTE FUNCTION take_too_long()"
+        )
+    try:
+        text = world.ask(world.ben, "comment 1 The replica is lagging").text
+    finally:
+        with world.store.write() as tx:
+            tx.exec_driver_sql("DROP TRIGGER slow ON incident_activity; DROP FUNCTION take_too_long()")
+    assert "This took too long, so I stopped it. Nothing was changed." in text and "The replica is lagging" in text
+    assert TOLD not in text
+    assert "The replica" not in world.ask(world.ben, "activity 1").text
