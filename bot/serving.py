@@ -49,7 +49,7 @@ def serve(
     """Runs the bot in a role on the database at `url` until `stop` is set. Returns the exit code.
 
     `member` is what it shares with other processes of a group; one without a port serves no HTTP of its own. Raises
-    SettingsError if Slack refuses the credentials or the port is taken, and DatabaseAway.
+    SettingsError if Slack refuses the credentials or the port is taken, DatabaseUnfit and DatabaseAway.
     """
     migrated = migrate_database(settings, url)
     log.info("the database is ready", schema=migrated.after, was=migrated.before, pooler=migrated.pooling.value)
@@ -70,6 +70,8 @@ def serve(
     http_app = _create_http_app(settings, role, store, intake, status, metrics, shown, cells, member)
     http = _create_http_server(settings, http_app, metrics.saturation, member)
     try:
+        if cells:
+            cells.check_distinct()
         # While others answer on the same port, this process does not before it can.
         waits = member is not None and member.joins_running_group()
         if http and not waits:

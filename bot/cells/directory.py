@@ -17,7 +17,7 @@ import structlog
 
 from bot.settings_checks import DEFAULT_CELL
 from storage.engine import Store
-from storage.errors import Contended, DatabaseAway
+from storage.errors import Contended, DatabaseAway, DatabaseUnfit
 from storage.queries import cells as queries
 from storage.queries.cells import Held
 
@@ -38,7 +38,11 @@ Key = tuple[str, str | int]  # what it is, and its id
 
 
 class CellAway(DatabaseAway):
-    """Nobody can tell where something is, because a cell that may have it does not answer."""
+    """The database of a cell does not answer, so nobody can tell what it has."""
+
+
+class CellUnfit(DatabaseUnfit):
+    """The database of a cell is not set up for the bot. The text names the cell, and says how to fix it."""
 
 
 class Directory(Protocol):

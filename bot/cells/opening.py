@@ -7,7 +7,8 @@ from contextlib import contextmanager
 
 from sqlalchemy import URL
 
-from bot.cells.directory import DEFAULT
+from bot.cells.directory import DEFAULT, CellAway, CellUnfit
+from bot.cells.distinct import check_distinct
 from bot.cells.identities import number_cell
 from bot.database import Migrated, open_store
 from bot.settings import Settings
@@ -50,11 +51,11 @@ def _named(cell: str) -> Iterator[None]:
     try:
         yield
     except DatabaseUnfit as error:
-        raise DatabaseUnfit(f"the cell {cell}: {error}") from None
+        raise CellUnfit(f"{cell}: {error}") from None
     except ReadOnlyServer:
-        raise DatabaseAway(f"the cell {cell}: the server is read-only") from None
+        raise CellAway(f"{cell}: the server is read-only") from None
     except DatabaseAway as error:
-        raise DatabaseAway(f"the cell {cell}: {error.__cause__ or error}") from None
+        raise CellAway(f"{cell}: {error.__cause__ or error}") from None
 
 
 @contextmanager
@@ -65,6 +66,8 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
     """
     with open_store(settings) as first:
         stores: Stores = {DEFAULT: first, **dict.fromkeys(settings.cells)}
+        if settings.cells:
+            check_distinct({DEFAULT: first.url, **settings.cells})
         try:
             for name, url in settings.cells.items():
                 try:

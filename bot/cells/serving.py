@@ -20,6 +20,7 @@ from sqlalchemy import URL
 
 from bot.backlog import BacklogCollector
 from bot.cells.directory import DEFAULT, CellDirectory
+from bot.cells.distinct import check_distinct
 from bot.cells.front import AwayRouter, CellListeners
 from bot.cells.installing import CellCompletion
 from bot.cells.intake import CellIntakes
@@ -75,6 +76,8 @@ class OtherCells(Collector):
     def __init__(self, settings: Settings, first: Store, role: str) -> None:
         """`first` is the database of the default cell."""
         self._urls: dict[str, URL] = dict(settings.cells)
+        self._all_urls = {DEFAULT: first.url, **self._urls}
+        self._distinct: frozenset[str] = frozenset()  # the cells that are known to be databases of their own
         self._stores: Stores = {DEFAULT: first, **dict.fromkeys(self._urls)}
         self._settings = settings
         self._role = role
@@ -137,6 +140,10 @@ class OtherCells(Collector):
 
     # --- from the start to the end -----------------------------------------------------------------------------
 
+    def check_distinct(self) -> None:
+        """Raises CellUnfit if two cells that answer are one database."""
+        self._distinct = check_distinct(self._all_urls)
+
     def start(self, create_bot: Callable[[str, Store], CellBot], backlog: BacklogCollector) -> None:
         """Starts to reach the databases, and to serve what they have."""
         for name in self._urls:
@@ -163,10 +170,7 @@ class OtherCells(Collector):
 
     def _try_to_open(self, name: str, create_bot: Callable[[str, Store], CellBot], backlog: BacklogCollector) -> bool:
         """Returns False if the process stops: nothing is started then."""
-        store = self._stores[name]
-        if store is None:
-            store = open_cell(name, self._urls[name], self._stores)
-            store.clock.read()
+        store = self._stores[name] or self._reach(name)
         running = self._running.get(name)
         if running is None:
             intake_store = open_intake_store(store)
@@ -186,6 +190,13 @@ class OtherCells(Collector):
             running.bot.start()
             running.started = True
             return True
+
+    def _reach(self, name: str) -> Store:
+        if name not in self._distinct:  # it did not answer when this process started
+            self.check_distinct()
+        store = open_cell(name, self._urls[name], self._stores)
+        store.clock.read()
+        return store
 
     def _list_running(self) -> list[tuple[str, _Running]]:
         with self._lock:

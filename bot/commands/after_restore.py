@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
-from bot.cells.directory import DEFAULT
+from bot.cells.directory import DEFAULT, CellAway
 from bot.cells.opening import Stores, open_stores
 from bot.commands.targets import get_operator, require_all
 from bot.commands.usage import EXIT_OUTSIDE, BadUsage, load_settings
 from bot.incidents.words import shorten
 from storage.engine import Store
-from storage.errors import DatabaseAway
 from storage.queries import moving as queries
 from storage.queries.tokens import get_organization_slugs
 
@@ -33,7 +32,7 @@ def after_restore(
             raise BadUsage(f"--cell: there is no cell {shorten(cell)!r}. There are {', '.join(sorted(stores))}.")
         store = stores[cell]
         if store is None:
-            raise DatabaseAway(f"the cell {cell} does not answer")
+            raise CellAway(f"the cell {cell} does not answer")
         if left := _find_left_organizations(stores, store, cell):
             for slug, other in left.items():
                 typer.echo(

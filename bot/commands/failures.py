@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import exc
 
+from bot.cells.directory import CellAway, CellUnfit
 from bot.commands.usage import EXIT_OUTSIDE, EXIT_USAGE, BadUsage
 from bot.organization.apply import NotApplicable
 from bot.organization.file import BadFile
@@ -32,8 +33,12 @@ def explain_failure(error: Exception) -> tuple[int, str] | None:
             return EXIT_USAGE, str(error)
         case ReadOnlyServer():
             return EXIT_USAGE, _READ_ONLY
+        case CellUnfit():
+            return EXIT_USAGE, f"TOCSIN_CELLS: {error}"
         case DatabaseUnfit():
             return EXIT_USAGE, f"DATABASE_URL: {error}"
+        case CellAway():
+            return EXIT_OUTSIDE, f"TOCSIN_CELLS: {str(error).splitlines()[0]}"
         case DatabaseAway():
             return EXIT_OUTSIDE, _explain_database(error.__cause__ or error)
         case exc.OperationalError():

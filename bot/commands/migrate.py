@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from bot.cells.directory import DEFAULT
+from bot.cells.distinct import check_distinct
 from bot.cells.opening import migrate_cell, open_stores
 from bot.commands.targets import require_all
 from bot.commands.usage import load_settings
@@ -14,6 +16,8 @@ def migrate_() -> int:
     """Brings the database to the current schema."""
     settings = load_settings()
     with open_database(settings) as url:
+        if settings.cells:
+            check_distinct({DEFAULT: url, **settings.cells})
         before, after, _ = migrate_database(settings, url)
     _report("", before, after)
     for name, url in settings.cells.items():

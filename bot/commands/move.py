@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
+from bot.cells.directory import CellAway
 from bot.cells.opening import open_stores
 from bot.commands.progress import show_progress
 from bot.commands.targets import get_operator, list_cells_of
 from bot.commands.usage import EXIT_OUTSIDE, BadUsage, load_settings
 from bot.incidents.words import shorten
 from bot.transfer.moving import Move, NotMovable, Stage, check_cells
-from storage.errors import DatabaseAway
 from storage.queries.moving import list_tables
 
 
@@ -33,7 +33,7 @@ def move(
             raise BadUsage(f"CELL: there is no cell {shorten(cell)!r}. There are {', '.join(sorted(stores))}.")
         target = stores[cell]
         if target is None:
-            raise DatabaseAway(f"the cell {cell} does not answer")
+            raise CellAway(f"the cell {cell} does not answer")
         there = list_cells_of(stores, organization)
         source = next((name for name in there if name != cell), None)
         try:

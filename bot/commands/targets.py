@@ -11,7 +11,7 @@ from datetime import datetime
 
 import typer
 
-from bot.cells.directory import DEFAULT
+from bot.cells.directory import DEFAULT, CellAway
 from bot.cells.opening import Stores, open_stores
 from bot.commands.usage import BadUsage
 from bot.incidents.errors import InvalidInput
@@ -20,7 +20,6 @@ from bot.incidents.words import shorten
 from bot.settings import Settings
 from storage.audit_rows import Actor, AuditOrigin
 from storage.engine import Store
-from storage.errors import DatabaseAway
 from storage.queries.moving import list_moves
 from storage.queries.tokens import get_organization_slugs
 
@@ -73,7 +72,7 @@ def find_store(stores: Stores, slug: str) -> Store:
 def require_all(stores: Stores) -> list[Store]:
     """The databases of all cells. Raises DatabaseAway if one of them is."""
     if away := [name for name, store in stores.items() if store is None]:
-        raise DatabaseAway(f"the cell {', '.join(away)} does not answer")
+        raise CellAway(f"the cell {', '.join(away)} does not answer")
     return list_reached(stores)
 
 

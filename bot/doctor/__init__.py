@@ -7,11 +7,12 @@ from datetime import UTC, timedelta
 from functools import partial
 
 from bot.alertmanager.client import AlertmanagerAway, AlertmanagerClient
+from bot.cells.directory import DEFAULT
 from bot.database import open_database
 from bot.delivery.api_calls import UNREACHABLE_ERRORS
 from bot.delivery.destination_checks import NO_SUCH_PERSON
 from bot.delivery.rendering import SHARED
-from bot.doctor.cells import check_cell
+from bot.doctor.cells import check_addresses, check_cell
 from bot.doctor.database import check_lag, check_processes, check_session
 from bot.doctor.finding import Finding, get_reason
 from bot.doctor.installations import REMOVED, check_installations
@@ -76,6 +77,8 @@ def _check_all(settings: Settings) -> Iterator[Finding]:
                     installed = yield from _check_contents(settings, store)
                 own = yield from check_slack(settings, store.clock)
                 asked: list[bool] = []  # of each cell that answers, whether it has the workspace of `own`
+                if settings.cells:
+                    yield from check_addresses({DEFAULT: url, **settings.cells})
                 for name, of_cell in settings.cells.items():
                     yield from check_cell(name, of_cell, partial(_check_store, settings, own, asked))
                 if schema.fix is None:

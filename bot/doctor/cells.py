@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from sqlalchemy import URL
 
+from bot.cells.directory import CellUnfit
+from bot.cells.distinct import check_distinct
 from bot.doctor.finding import Finding, get_reason
 from storage import preflight
 from storage.engine import Store
 from storage.errors import DatabaseAway, DatabaseUnfit
+
+
+def check_addresses(urls: Mapping[str, URL]) -> Iterator[Finding]:
+    """Whether two cells, by name, are one database."""
+    try:
+        check_distinct(urls)
+    except CellUnfit as error:
+        yield Finding("cells", str(error), "Mend TOCSIN_CELLS, and run doctor again.")
 
 
 def check_cell(name: str, url: URL, check_store: Callable[[Store], Iterator[Finding]]) -> Iterator[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum, auto
 
 from sqlalchemy import Connection
@@ -83,6 +84,17 @@ def set_number(tx: Connection, number: int, bits: int) -> None:
     ).scalars()
     for name in list(names):
         tx.exec_driver_sql("SELECT setval(%s::regclass, %s)", (name, number << bits))
+
+
+def find_mark(tx: Connection, marks: Sequence[int], *, or_set: int) -> int | None:
+    """Returns which of the marks the database has from an open transaction; None if it has none, and gets another."""
+    found: int | None = tx.exec_driver_sql(
+        "SELECT mark FROM unnest(%s::bigint[]) mark WHERE NOT pg_try_advisory_xact_lock_shared(mark) LIMIT 1",
+        (list(marks),),
+    ).scalar()
+    if found is None:
+        tx.exec_driver_sql("SELECT pg_advisory_xact_lock(%s)", (or_set,))
+    return found
 
 
 def take_lock(tx: Connection) -> None:
