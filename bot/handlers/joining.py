@@ -9,13 +9,16 @@ from bot.handlers import member, redraw
 from bot.handlers.context import Context, Services
 from bot.handlers.verb import Feature
 from bot.incidents.errors import Refusal
-from bot.messages import forms
+from bot.messages import answers, forms
 from bot.messages import joining as messages
 from bot.messages.blocks import Message, text_message
 from bot.people import joining as rules
+from bot.people.identity import NOT_MEMBER, NotMember
+from bot.people.joining import AskedBefore
 from bot.people.membership import Newcomer
 from bot.slack.requests import Press, Submission
 from bot.slack.responses import Done, OpenForm, Response, UpdateForm
+from storage.member_rows import JoinRequestRow
 from storage.values import Role
 
 ASK = "join_ask"  # the button of somebody who is no member
@@ -29,10 +32,22 @@ def handle_ask(services: Services, request: Press) -> Response:
         profile = services.identity.get_profile(reading, person.workspace_id, person.user_id)
     with services.store.write() as tx:
         asked = rules.ask(tx, person, profile, now)
-    if asked.declined:
-        hours = int(rules.ASK_AGAIN_AFTER.total_seconds()) // 3600
-        return _answer(request, messages.render_declined_before(asked.request, hours))
-    return _answer(request, messages.render_asked(asked.request, again=asked.again))
+    if asked.before:
+        return _answer(request, text_message(_render_before(asked.request)))
+    return _answer(request, messages.render_asked())
+
+
+def render_refusal(refusal: NotMember | AskedBefore, typed: str | None, command: str) -> Message:
+    """The answer to somebody who is no member, with the button to ask if they may."""
+    if isinstance(refusal, AskedBefore):
+        more = _render_before(refusal.request)
+        return answers.render_refusal(NOT_MEMBER, more=more, typed=typed, command=command)
+    offered = messages.build_ask_button() if refusal.may_ask else None
+    return answers.render_refusal(refusal.sentence, typed=typed, command=command, offered=offered)
+
+
+def _render_before(request: JoinRequestRow) -> str:
+    return messages.render_asked_before(request, rules.get_next_chance(request))
 
 
 def handle_ask_of_member(context: Context, request: Press) -> Response:

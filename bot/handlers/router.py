@@ -25,9 +25,9 @@ from bot.incidents.words import shorten
 from bot.messages import answers, forms, small_talk
 from bot.messages import home as home_messages
 from bot.messages.blocks import Message, text_message
-from bot.messages.joining import build_ask_button
 from bot.metrics import Metrics
 from bot.people.identity import NotMember
+from bot.people.joining import AskedBefore, explain_not_member
 from bot.request_ids import get_request_id
 from bot.slack.requests import Command, Event, OptionsRequest, Press, Request, Shortcut, Submission
 from bot.slack.responses import (
@@ -40,6 +40,7 @@ from bot.slack.responses import (
     Response,
     RetryLater,
     UpdateForm,
+    View,
 )
 from storage.errors import AlreadyHandled, Contended, DatabaseAway, NoAnswerInTime, OrganizationMoving
 from storage.prefetch import Prefetch
@@ -56,6 +57,11 @@ class _Failure:
     message: Message
     sentence: str
     field: str | None = None  # the field at fault, in a form
+    window: View | None = None  # where it has a button, too
+
+    def render_window(self) -> View:
+        """A window that says so, where there is no conversation to answer in."""
+        return self.window or forms.render_error(self.sentence)
 
 
 class Router:
@@ -112,7 +118,7 @@ class Router:
         if not isinstance(response, _Failure):
             return response
         if request.surface in ("modal", "home"):
-            return OpenForm(forms.render_error(response.sentence))
+            return OpenForm(response.render_window())
         return Answer(response.message)
 
     def _carry_out_press(self, request: Press, handler: PressHandler) -> Response:
@@ -121,7 +127,7 @@ class Router:
         except StatusChanged as changed:
             identifier, notice = changed.identifier, encode_entities(changed.sentence)
             return self._with_context(request, lambda context: view.show_present(context, request, identifier, notice))
-        except NotMember:
+        except (NotMember, AskedBefore):
             if request.action_id != joining.ASK:
                 raise
             return joining.handle_ask(self._services, request)
@@ -164,7 +170,7 @@ class Router:
                 lambda: self._with_context(request, lambda context: handler(context, request)),
             )
         )
-        return OpenForm(forms.render_error(response.sentence)) if isinstance(response, _Failure) else response
+        return OpenForm(response.render_window()) if isinstance(response, _Failure) else response
 
     def suggest(self, request: OptionsRequest) -> Sequence[Mapping[str, Any]]:
         """The options of a menu for what was typed into it; none after an error."""
@@ -230,7 +236,10 @@ class Router:
     def _with_context(self, request: Request, handler: Callable[[Context], T], prefetch: Prefetch | None = None) -> T:
         now = self._services.store.clock.now()
         with self._services.store.reading() as reading:
-            who = self._services.identity.access(reading, request.person, now, prefetch)
+            try:
+                who = self._services.identity.access(reading, request.person, now, prefetch)
+            except NotMember as error:
+                raise explain_not_member(reading.connection, request.person, error, now) from None
             ownership.check(request, who, now)
             once = request.key if isinstance(request, Command) and request.in_message else None
             response = handler(Context(self._services, who, now, reading, once, prefetch))
@@ -280,9 +289,11 @@ class Router:
 
     def _refuse(self, refusal: Refusal, what: str, typed: str | None) -> _Failure:
         command = self._services.command
+        if isinstance(refusal, NotMember | AskedBefore):
+            message = joining.render_refusal(refusal, typed, command)
+            return _Failure(message, refusal.sentence, window=forms.render_window(message, title="Tocsin"))
         if not isinstance(refusal, InvalidInput):
-            offered = build_ask_button() if isinstance(refusal, NotMember) and refusal.may_ask else None
-            message = answers.render_refusal(refusal.sentence, typed=typed, command=command, offered=offered)
+            message = answers.render_refusal(refusal.sentence, typed=typed, command=command)
             return _Failure(message, refusal.sentence)
         verb = self.registry.commands.get(what)
         right = unknown.correct_word(typed, refusal)

@@ -49,12 +49,16 @@ def render_refusal(
     typed: str | None = None,
     command: str,
     offered: Element | None = None,
+    more: str | None = None,
 ) -> Message:
     """A refusal: the mistake (plain text), the correct usage, and the typed text, to correct and send again.
 
-    `is_guess`: `form` is what was probably meant. `offered` is a button that does it.
+    `is_guess`: `form` is what was probably meant. `offered` is a button that does it. `more` (mrkdwn) follows the
+    sentence.
     """
     text = encode_entities(sentence)
+    if more:
+        text += f" {more}"
     right = f"`{encode_entities(f'{command} {form}')}`"
     if form and is_guess:
         text += f" Did you mean {right}?"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from bot.incidents.markup import escape
 from bot.messages.blocks import (
     Element,
@@ -24,21 +26,19 @@ def build_ask_button() -> Element:
     return button("Ask to be let in", "join_ask", "1")
 
 
-def render_asked(request: JoinRequestRow, *, again: bool) -> Message:
-    """The answer to who asked. `again`: they had asked before."""
-    if again:
-        return text_message(
-            f"You asked to be let in {format_date(request.date_added)}. The managers have not decided yet."
-        )
+def render_asked() -> Message:
+    """The answer to who asked."""
     return text_message(
         "The managers of your organization have your request. You get a direct message with the answer."
     )
 
 
-def render_declined_before(request: JoinRequestRow, hours: int) -> Message:
-    """The answer to who asks again soon after a manager has declined."""
-    when = format_date(request.date_decided) if request.date_decided else ""
-    return text_message(f"Your request was declined {when}. You can ask again {hours} hours after that.")
+def render_asked_before(request: JoinRequestRow, again: datetime | None) -> str:
+    """What became of a request so far, in mrkdwn. `again` is when they may ask again, if it was declined."""
+    if request.date_decided is None or again is None:
+        return f"You asked to be let in {format_date(request.date_added)}. The managers have not decided yet."
+    declined = format_date(request.date_decided)
+    return f"Your request to be let in was declined {declined}. You can ask again {format_date(again)}."
 
 
 def render_request(request: JoinRequestRow) -> Message:

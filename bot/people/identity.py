@@ -53,6 +53,9 @@ class NotConnected(Refusal):
         )
 
 
+NOT_MEMBER = "You are not a member of this workspace's organization in Tocsin, so I cannot show you anything."
+
+
 class NotMember(Refusal):
     """The user is no member of the organization. The sentence says why their e-mail does not count."""
 
@@ -64,13 +67,13 @@ class NotMember(Refusal):
         None: "No member has your e-mail address.",
     }
 
-    def __init__(self, user_id: str, unmatched: Unmatched | None, *, may_ask: bool) -> None:
+    def __init__(self, user_id: str, unmatched: Unmatched | None, organization_id: int, *, may_ask: bool) -> None:
         asked = "Ask to be let in, or ask" if may_ask else "Ask"
         super().__init__(
-            "You are not a member of this workspace's organization in Tocsin, so I cannot show you anything."
-            f" {self._REASONS[unmatched]} {asked} the people who run Tocsin to add `slack: {user_id}` to your entry in"
-            " the organization file."
+            f"{NOT_MEMBER} {self._REASONS[unmatched]} {asked} the people who run Tocsin to add `slack: {user_id}` to"
+            " your entry in the organization file."
         )
+        self.organization_id = organization_id
         self.may_ask = may_ask  # the managers, to be let in
 
 
@@ -318,7 +321,7 @@ def _build_access(standing: CallerRow, person: Person) -> Access:
             raise FromOtherWorkspace
         unmatched = Unmatched(standing.unmatched) if standing.unmatched else None
         may_ask = standing.incidents_on and unmatched is not Unmatched.GUEST
-        raise NotMember(person.user_id, unmatched, may_ask=may_ask)
+        raise NotMember(person.user_id, unmatched, standing.organization_id, may_ask=may_ask)
     if not standing.incidents_on:
         raise IncidentsOff(standing.organization_name)
     return Access(

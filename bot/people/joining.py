@@ -18,7 +18,7 @@ from bot.incidents.errors import Refusal
 from bot.incidents.markup import replace_unstorable
 from bot.messages.joining import render_answer, render_decided
 from bot.people import membership
-from bot.people.identity import FromOtherWorkspace, IncidentsOff, NotConnected, Profile
+from bot.people.identity import NOT_MEMBER, FromOtherWorkspace, IncidentsOff, NotConnected, NotMember, Profile
 from bot.people.membership import MAX_NAME_LENGTH, Newcomer
 from bot.slack.requests import Person
 from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
@@ -48,13 +48,43 @@ class RequestDecided(Refusal):
         super().__init__(f"{render_decided(request)} Nothing was changed.")
 
 
+class AskedBefore(Refusal):
+    """Somebody who is no member has asked to be let in, and cannot ask now."""
+
+    def __init__(self, request: JoinRequestRow) -> None:
+        outcome = "was declined" if request.date_decided else "waits for the managers to decide"
+        super().__init__(f"{NOT_MEMBER} Your request to be let in {outcome}.")
+        self.request = request
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What became of asking."""
 
     request: JoinRequestRow
-    again: bool  # it had been asked before, and is open
-    declined: bool  # it was declined not long ago
+    before: bool  # it was made before: it is open, or was declined not long ago
+
+
+def explain_not_member(connection: Connection, person: Person, error: NotMember, now: datetime) -> Refusal:
+    """The error for somebody who is no member: `error`, or AskedBefore if they cannot ask to be let in now."""
+    before = error.may_ask and _find_standing(connection, error.organization_id, person, now)
+    return AskedBefore(before) if before else error
+
+
+def get_next_chance(request: JoinRequestRow) -> datetime | None:
+    """When somebody whose request was declined may ask again; None while it is open."""
+    return request.date_decided and request.date_decided + ASK_AGAIN_AFTER
+
+
+def _find_standing(
+    connection: Connection, organization_id: int, person: Person, now: datetime
+) -> JoinRequestRow | None:
+    """The request of somebody that is open, or was declined not long ago."""
+    latest = queries.find_latest(connection, organization_id, person.workspace_id, person.user_id)
+    if latest is None or latest.admitted:
+        return None
+    again = get_next_chance(latest)
+    return latest if again is None or now < again else None
 
 
 def ask(tx: Connection, person: Person, profile: Profile, now: datetime) -> Asked:
@@ -69,9 +99,9 @@ def ask(tx: Connection, person: Person, profile: Profile, now: datetime) -> Aske
     if not standing.incidents_on:
         raise IncidentsOff(standing.organization_name)
     organization_id = standing.organization_id
-    latest = queries.find_latest(tx, organization_id, person.workspace_id, person.user_id)
-    if latest and latest.date_decided and not latest.admitted and now < latest.date_decided + ASK_AGAIN_AFTER:
-        return Asked(latest, again=False, declined=True)
+    before = _find_standing(tx, organization_id, person, now)
+    if before is not None:
+        return Asked(before, before=True)
     managers = callers.list_managers(tx, organization_id, MOST_MANAGERS)
     if not managers:
         raise Refusal("Your organization has no managers and owners who could let you in.")
@@ -90,12 +120,12 @@ def ask(tx: Connection, person: Person, profile: Profile, now: datetime) -> Aske
     if request_id is None:
         open_request = queries.find_latest(tx, organization_id, person.workspace_id, person.user_id)
         assert open_request is not None
-        return Asked(open_request, again=True, declined=False)
+        return Asked(open_request, before=True)
     _ask_managers(tx, organization_id, person.workspace_id, request_id, managers, now)
     # Without the name, which could not be erased with them while they are no member.
     actor = Actor(AuditOrigin.SLACK, name=person.user_id, workspace_id=person.workspace_id)
     audit_queries.record(tx, organization_id, actor, [AuditChange(AuditAction.MEMBER_ASK)], now)
-    return Asked(get_request(tx, organization_id, request_id), again=False, declined=False)
+    return Asked(get_request(tx, organization_id, request_id), before=False)
 
 
 def _ask_managers(

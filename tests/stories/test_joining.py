@@ -19,10 +19,11 @@ WANTS_IN = "asks to be let in"
 
 
 def ask_in(world: World, person: Person) -> str:
-    """The answer to who asks."""
+    """The answer to who asks, or to who cannot ask now."""
     shown = world.see(person, "whoami")
-    person.press(shown, ASK)
-    shown.wait_for(lambda shown: "You are not a member" not in shown.text)
+    if shown.buttons:
+        person.press(shown, ASK)
+        shown.wait_for(lambda shown: "You are not a member" not in shown.text)
     world.rest()
     return shown.text
 
@@ -42,7 +43,9 @@ def test_a_manager_lets_somebody_in_and_all_learn_of_it(world: World) -> None:
     [to_dan], [to_ada] = requests(world.dan), requests(world.ada)
     assert to_dan.buttons == to_ada.buttons == ["Add", "Decline"]
     assert "@Eve Out asks to be let in" in to_dan.text and not requests(world.ben)
-    assert "The managers have not decided yet." in ask_in(world, world.eve)
+    waiting = world.see(world.eve, "list mine")
+    assert "You asked to be let in today at " in waiting.text and "The managers have not decided yet." in waiting.text
+    assert not waiting.buttons and "Ask to be let in" not in waiting.text and "/incident list mine" in waiting.text
     assert len(requests(world.dan)) == len(requests(world.ada)) == count_requests(world) == 1
 
     world.dan.press(to_dan, "Add")
@@ -60,6 +63,7 @@ def test_a_manager_lets_somebody_in_and_all_learn_of_it(world: World) -> None:
 
 
 def test_who_is_declined_is_notified_and_may_ask_again_a_day_later(world: World) -> None:
+    offered = world.see(world.eve, "whoami")
     ask_in(world, world.eve)
     [to_dan], [to_ada] = requests(world.dan), requests(world.ada)
     world.ada.press(to_ada, "Decline")
@@ -67,7 +71,12 @@ def test_who_is_declined_is_notified_and_may_ask_again_a_day_later(world: World)
         shown.wait_for(lambda shown: "Ada Obi declined the request of @Eve Out" in shown.text and not shown.buttons)
     world.rest()
     assert "Ada Obi declined your request to be let in to Acme." in world.eve.direct_messages()[-1].text
-    assert "You can ask again 24 hours after that." in ask_in(world, world.eve)
+    answer = world.see(world.eve, "whoami")
+    assert "You are not a member" in answer.text and not answer.buttons
+    declined = "Your request to be let in was declined today at "
+    assert declined in answer.text and "You can ask again tomorrow at " in answer.text
+    world.eve.press(offered, ASK)  # of before
+    offered.wait_for(lambda shown: declined in shown.text)
     assert "Ada Obi declined to let in U0006 in Slack" in world.ask(world.dan, "audit").text
     assert count_requests(world) == 1 and "You are not a member" in whoami(world, world.eve)
     world.store.clock.offset += timedelta(hours=24, minutes=1)
@@ -238,6 +247,22 @@ def test_nobody_asks_where_incidents_are_off(world: World) -> None:
 def test_somebody_unknown_asks_from_home(world: World) -> None:
     world.eve.opens_home()
     world.eve.press(world.eve.wait_for_home("not a member"), ASK)
-    assert "You get a direct message with the answer" in world.eve.wait_for_form("Tocsin").text
+    form = world.eve.wait_for_form("Tocsin")
+    assert "You get a direct message with the answer" in form.text
+    form.close()
     world.rest()
     assert len(requests(world.dan)) == 1
+    world.eve.opens_home()
+    home = world.eve.wait_for_home("The managers have not decided yet.")
+    assert not home.buttons
+
+
+def test_who_is_removed_asks_from_the_home_that_they_still_see(world: World) -> None:
+    world.ben.opens_home()
+    home = world.ben.wait_for_home("Everything above")
+    change(world, world.dan, f"member remove {world.ben.mention}", "Remove member")
+    world.ben.press(home, "Following")
+    form = world.ben.wait_for_form("Tocsin")
+    assert "You are not a member" in form.text
+    world.ben.press(form, ASK)
+    form.wait_for(lambda shown: "You get a direct message with the answer" in shown.text)
