@@ -52,6 +52,14 @@ class SlackChange:
 
 
 @dataclass(frozen=True, slots=True)
+class RemovedInSlack:
+    """Who was removed in Slack since the organization file was applied last."""
+
+    latest: Sequence[tuple[str, datetime]]  # name and time of some, the latest first
+    count: int  # of all
+
+
+@dataclass(frozen=True, slots=True)
 class JoinRequestRow:
     """Somebody who is no member and asks to be let in."""
 
@@ -65,7 +73,7 @@ class JoinRequestRow:
     admitted: bool | None
     decided_by: str | None  # name
     date_removed: datetime | None  # when they were removed, if they were a member before
-    removed_in_slack: bool | None  # and not by the organization file
+    removed_in_slack: bool | None  # and not by the organization file; None: the audit log does not say it any more
     workspace: str | None  # name or id of the Slack user's, if the organization has others as well
 
 

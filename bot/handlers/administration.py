@@ -94,7 +94,11 @@ def render(connection: Connection, context: Context, page: Page, *, notice: str 
 def _load_members(connection: Connection, context: Context, skip: int) -> Loaded:
     found, count = membership.list_members(connection, context.access, (), skip // SIZE, size=SIZE)
     changes = membership.find_slack_changes(connection, context.access, found)
-    return member_messages.render_entries(found, changes), skip + SIZE < count
+    entries = member_messages.render_entries(found, changes)
+    removed = membership.find_removed(connection, context.access)
+    if removed.count and not skip:
+        entries.append(member_messages.render_removed_in_slack(removed))
+    return entries, skip + SIZE < count
 
 
 def _load_teams(connection: Connection, context: Context, skip: int) -> Loaded:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from bot.calls.usergroups import confirm_sync
 from bot.handlers import redraw
 from bot.handlers.context import Context
-from bot.handlers.member_words import USER_ID, Wanted, parse_change
+from bot.handlers.member_words import USER_ID, Wanted, parse_change, split_search
 from bot.handlers.verb import Verb
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import decode_slack_text, escape, require_storable
@@ -56,9 +56,13 @@ def turn_page(context: Context, request: Press) -> Response:
 
 
 def _render_page(context: Context, words: str, page: int) -> Message:
-    found, count = rules.list_members(context.connection, context.access, words.split(), page)
-    changes = rules.find_slack_changes(context.connection, context.access, found)
-    return messages.render_list(found, changes, count, words, page, rules.PAGE_SIZE)
+    connection, access = context.connection, context.access
+    searched = split_search(words)
+    found, count = rules.list_members(connection, access, searched, page)
+    changes = rules.find_slack_changes(connection, access, found)
+    removed = None if page else rules.find_removed(connection, access, searched)
+    teams = () if count else rules.list_slugs(connection, access)
+    return messages.render_list(found, changes, count, words, page, rules.PAGE_SIZE, removed=removed, teams=teams)
 
 
 # --- a change ------------------------------------------------------------------------------------------------
@@ -289,9 +293,9 @@ HANDLES = (
     Verb(
         name="members",
         usage="members [words]",
-        summary="Lists the members of the organization with their roles and teams, or those with the words in their"
-        " name or e-mail address. For managers and owners.",
-        examples=("members", "members ben"),
+        summary="Lists the members of the organization with their roles and teams, or those whom the words find: parts"
+        " of a name or e-mail address, a role or a team. For managers and owners.",
+        examples=("members", "members ben", "members owner", "members payments"),
         group=Group.MEMBERS,
         synonyms=("people", "users"),
         command=handle_list,

@@ -37,6 +37,14 @@ class Wanted:
     teams: tuple[str, ...] | None = None  # slugs
 
 
+def split_search(words: str) -> list[str]:
+    """The words by which members are searched, without `@`, and without `team:` or `role:`. Raises InvalidInput."""
+    return [
+        (one.text if one.key in (None, "team", "role") else words[one.start : one.end]).removeprefix("@")
+        for one in tokenize(words)
+    ]
+
+
 def parse_change(words: str) -> tuple[Wanted, str]:
     """What is asked for, and the person as typed. Raises InvalidInput."""
     word, rest = split_word(require_storable(decode_slack_text(keep_ids(words))))

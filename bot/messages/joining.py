@@ -71,8 +71,8 @@ def render_request(request: JoinRequestRow) -> Message:
 def _render_former(request: JoinRequestRow) -> str:
     if request.date_removed is None:
         return ""
-    by = "in Slack" if request.removed_in_slack else "by the organization file"
-    return f" They were a member, and were removed {by} {format_date(request.date_removed)}."
+    by = {True: " in Slack", False: " by the organization file", None: ""}[request.removed_in_slack]
+    return f" They were a member, and were removed{by} {format_date(request.date_removed)}."
 
 
 def render_answer(request: JoinRequestRow, organization: str, manager: str, command: str) -> Message:

@@ -19,6 +19,7 @@ from bot.messages.blocks import (
     button,
     confirm,
     context,
+    format_date,
     menu_entry,
     message,
     overflow,
@@ -29,7 +30,7 @@ from bot.messages.blocks import (
 )
 from bot.messages.forms import Form, build_form, build_select, build_several
 from bot.messages.incident_parts import NAME_LENGTH
-from storage.member_rows import MemberDetails, SlackChange, TeamSync
+from storage.member_rows import MemberDetails, RemovedInSlack, SlackChange, TeamSync
 from storage.values import Role
 
 ROLE_NAMES: Mapping[Role, str] = {
@@ -41,6 +42,8 @@ ROLE_NAMES: Mapping[Role, str] = {
 MAX_LINE = 600
 MAX_NAME = 100
 MAX_SEARCH = 200  # characters of the words of a search
+_MOST_TEAMS = 10  # that are named as an example
+RETURNS = "The next `apply` adds again whom the organization file still names."
 
 
 def render_list(
@@ -50,11 +53,17 @@ def render_list(
     words: str,
     page: int,
     size: int,
+    *,
+    removed: RemovedInSlack | None,
+    teams: Sequence[str],
 ) -> Message:
-    """A page of the members. `words` are what they are searched by."""
+    """A page of the members. `words` are what they are searched by.
+
+    `removed` are those who were removed in Slack, and `teams` the slugs that could have been searched by.
+    """
     if not count:
-        sentence = f"No member has “{escape(words)}” in their name or e-mail address."
-        return message(sentence, [section(sentence)])
+        sentence = f"“{escape(words)}” finds no member."
+        return message(sentence, [section(sentence), _render_search_help(teams), *_render_removed_ones(removed)])
     heading = f"{count:,} member{'' if count == 1 else 's'}"
     heading += f" with “{escape(words)}”" if words else ""
     blocks: list[Block] = [section(bold(heading)), *render_entries(found, changes)]
@@ -68,7 +77,26 @@ def render_list(
         buttons.append(button("Next", "members_next", _build_position(words, page + 1)))
     if buttons:
         blocks.append(actions(buttons))
-    return message(heading, blocks)
+    return message(heading, [*blocks, *_render_removed_ones(removed)])
+
+
+def _render_search_help(teams: Sequence[str]) -> Block:
+    roles = ", ".join(f"`{role.value}`" for role in Role)
+    slugs = ", ".join(f"`{escape(slug)}`" for slug in teams[:_MOST_TEAMS])
+    more = f" and {len(teams) - _MOST_TEAMS:,} more" if len(teams) > _MOST_TEAMS else ""
+    of_team = f", or a team ({slugs}{more})" if teams else ""
+    return context(f"Search by a part of a name or e-mail address, a role ({roles}){of_team}.")
+
+
+def _render_removed_ones(removed: RemovedInSlack | None) -> list[Block]:
+    return [render_removed_in_slack(removed)] if removed and removed.count else []
+
+
+def render_removed_in_slack(removed: RemovedInSlack) -> Block:
+    """Who was removed in Slack, and may come back by the organization file."""
+    names = [f"{render_name(name)} ({format_date(when)})" for name, when in removed.latest]
+    more = f" and {removed.count - len(names):,} more" if removed.count > len(names) else ""
+    return context(f"Removed in Slack: {', '.join(names)}{more}. {RETURNS}")
 
 
 def _build_position(words: str, page: int) -> str:
@@ -204,7 +232,8 @@ def render_teams_changed(member: MemberDetails, *, nothing: bool) -> str:
 
 def render_removed(member: MemberDetails) -> str:
     """The answer to who removed a member."""
-    return f"You removed {render_name(member.name)}. What they wrote stays, and the incidents they owned have no owner."
+    name = render_name(member.name)
+    return f"You removed {name}. What they wrote stays, and the incidents they owned have no owner. {RETURNS}"
 
 
 def render_stopped_sync(sync: TeamSync, usergroup_id: str) -> Message:

@@ -87,7 +87,13 @@ def _split_ids(result: Plan, email: str, values: Values) -> Values:
 
 def _remove_unnamed(result: Plan, rows: Sequence[MemberRow], matched: Collection[int], prune: bool) -> None:
     for row in rows:
-        if row.id in matched or row.removed is not None:
+        if row.id in matched:
+            continue
+        if row.removed is not None:
+            if row.changed_in_slack:
+                result.members_changed[row.id] = {"changed_in_slack": False}
+                detail = "was removed in Slack, and the file does not name them"
+                result.changes.append(Change(ChangeKind.CHANGED, f"member {row.email}", detail))
             continue
         if row.changed_in_slack:
             record_removal(result, f"member {row.email}", False, "added or changed in Slack")

@@ -6,8 +6,8 @@ organization file names the same person.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -21,7 +21,7 @@ from bot.incidents.markup import replace_unstorable
 from bot.incidents.words import find_closest, shorten
 from bot.people.identity import Profile
 from storage.audit_rows import AuditAction, AuditOrigin
-from storage.member_rows import NO_EMAIL_DOMAIN, MemberDetails, SlackChange, find_slack_id
+from storage.member_rows import NO_EMAIL_DOMAIN, MemberDetails, RemovedInSlack, SlackChange, find_slack_id
 from storage.queries import audit as audit_queries
 from storage.queries import digests, directory, members, slack_ids
 from storage.queries import organization_changes as changes
@@ -29,6 +29,7 @@ from storage.queries.directory import DirectoryEntry
 from storage.values import Role
 
 PAGE_SIZE = 10
+REMOVED_SHOWN = 5  # of those who were removed in Slack
 MAX_NAME_LENGTH = 200
 _RANKS = {role: rank for rank, role in enumerate(Role)}
 _MANAGE_MEMBERS = frozenset({Role.MANAGER, Role.OWNER})
@@ -125,6 +126,11 @@ def list_teams(connection: Connection, access: Access) -> list[DirectoryEntry]:
     return [one for one in directory.list_teams(connection, access.organization_id) if one.slug not in synced]
 
 
+def list_slugs(connection: Connection, access: Access) -> list[str]:
+    """The slugs of all teams."""
+    return [one.slug for one in directory.list_teams(connection, access.organization_id)]
+
+
 def does_everybody_see(connection: Connection, access: Access) -> bool:
     """Whether all members see the incidents of all projects, whatever their teams."""
     return digests.has_open_membership(connection, access.organization_id)
@@ -133,7 +139,7 @@ def does_everybody_see(connection: Connection, access: Access) -> bool:
 def check_teams(connection: Connection, access: Access, slugs: Sequence[str], form: str) -> None:
     """Raises InvalidInput for a team that does not exist, or whose members are read from a user group."""
     synced = members.list_synced_teams(connection, access.organization_id)
-    known = [one.slug for one in directory.list_teams(connection, access.organization_id)]
+    known = list_slugs(connection, access)
     for slug in slugs:
         if slug not in known:
             near = find_closest(slug, known)
@@ -150,9 +156,16 @@ def check_teams(connection: Connection, access: Access, slugs: Sequence[str], fo
 def list_members(
     connection: Connection, access: Access, words: Sequence[str], page: int, *, size: int = PAGE_SIZE
 ) -> tuple[list[MemberDetails], int]:
-    """A page of the members whose name or e-mail has all words, and how many they are. Raises MayNotManageMembers."""
+    """A page of the members whom all words find, and how many they are. Raises MayNotManageMembers."""
     check_manages(access)
     return members.list_page(connection, access.organization_id, words, page=page, size=size)
+
+
+def find_removed(connection: Connection, access: Access, words: Sequence[str] = ()) -> RemovedInSlack:
+    """Those whom all words find and who were removed in Slack: the organization file may bring them back."""
+    check_manages(access)
+    latest, count = members.list_removed_in_slack(connection, access.organization_id, words, most=REMOVED_SHOWN)
+    return RemovedInSlack(latest, count)
 
 
 def find_slack_changes(
@@ -162,28 +175,48 @@ def find_slack_changes(
     changed = {one.id: one for one in found if one.changed_in_slack}
     if not changed:
         return {}
-    added: set[int] = set()
-    before: dict[int, dict[str, Any]] = {member_id: {} for member_id in changed}
+    synced = members.list_synced_teams(connection, access.organization_id)
+    histories = _read_histories(connection, access, changed)
+    changes = {one.id: _build_slack_change(one, histories[one.id], synced) for one in changed.values()}
+    return {member_id: change for member_id, change in changes.items() if change is not None}
+
+
+@dataclass(slots=True)
+class _History:
+    """What the audit log has of a member since the organization file was applied to them last."""
+
+    of_file: bool = False  # the file has named them
+    added: bool = False  # in Slack, or added again
+    before: dict[str, Any] = field(default_factory=dict)  # values as the file had them, of those that were changed
+
+
+def _read_histories(connection: Connection, access: Access, member_ids: Collection[int]) -> Mapping[int, _History]:
+    histories = {member_id: _History() for member_id in member_ids}
     for member_id, origin, action, values in audit_queries.list_member_entries(
-        connection, access.organization_id, changed.keys()
+        connection, access.organization_id, member_ids
     ):
+        one = histories[member_id]
         if origin == AuditOrigin.FILE:
-            added.discard(member_id)
-            before[member_id].clear()
+            histories[member_id] = _History(of_file=action != AuditAction.MEMBER_REMOVE)
         elif origin == AuditOrigin.SLACK and action == AuditAction.MEMBER_ADD:
-            added.add(member_id)
+            one.added = True
         elif origin == AuditOrigin.SLACK and action == AuditAction.MEMBER_CHANGE:
-            before[member_id] = {**(values or {}), **before[member_id]}
-    return {one.id: _build_slack_change(one, before[one.id], added=one.id in added) for one in changed.values()}
+            one.before = {**(values or {}), **one.before}
+    return histories
 
 
-def _build_slack_change(member: MemberDetails, before: Mapping[str, Any], *, added: bool) -> SlackChange:
-    if added:
+def _build_slack_change(member: MemberDetails, history: _History, synced: Collection[str]) -> SlackChange | None:
+    """What differs from the file; None if nothing does."""
+    if history.added:
         return SlackChange(added=True)
-    role, teams = before.get("role", member.role.value), before.get("teams", sorted(member.teams))
+    now = sorted(member.teams.keys() - synced)
+    role, teams = history.before.get("role", member.role.value), history.before.get("teams")
+    was = now if teams is None else sorted(set(teams) - set(synced))
+    if history.before and role == member.role.value and was == now:
+        return None
     return SlackChange(
         role=Role(role) if role != member.role.value and role in list(Role) else None,
-        teams=teams if teams != sorted(member.teams) else None,
+        teams=was if was != now else None,
     )
 
 
@@ -326,7 +359,16 @@ def _finish(
     actions = (AuditAction.MEMBER_ADD, AuditAction.MEMBER_CHANGE, AuditAction.MEMBER_REMOVE)
     change = audit.build_change(actions, _describe(before), _describe(member), subject_member_id=member_id)
     audit.record(tx, access, change, now)
+    if member.changed_in_slack and not member.removed and _is_as_in_file(tx, access, member):
+        members.settle_member(tx, access.organization_id, member_id)
     return Changed(member, again=again)
+
+
+def _is_as_in_file(connection: Connection, access: Access, member: MemberDetails) -> bool:
+    """Whether a member whom the organization file has named is again as it has them."""
+    history = _read_histories(connection, access, [member.id])[member.id]
+    synced = members.list_synced_teams(connection, access.organization_id)
+    return history.of_file and _build_slack_change(member, history, synced) is None
 
 
 def _describe(member: MemberDetails | None) -> Mapping[str, Any] | None:

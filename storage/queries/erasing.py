@@ -165,7 +165,8 @@ UPDATE installation SET installed_by = %(former_member)s WHERE organization_id =
 UPDATE workspace_request SET installed_by = %(former_member)s WHERE organization_id = %(organization_id)s AND
   installed_by = ANY(%(user_ids)s);
 UPDATE member SET name = %(former_member)s, email = %(new_email)s, slack_user_id = NULL, role = 'member', superuser
-  = false, date_erased = %(now)s WHERE organization_id = %(organization_id)s AND id = %(member_id)s
+  = false, changed_in_slack = false, date_erased = %(now)s
+WHERE organization_id = %(organization_id)s AND id = %(member_id)s
 """
 
 

@@ -14,7 +14,9 @@ from storage.values import Urgency, Work
 
 _SELECT = """
 SELECT r.organization_id, r.id, r.workspace_id, r.user_id, r.name, r.date_added, r.date_decided, r.admitted,
-       d.name, f.date_removed, f.changed_in_slack,
+       d.name, f.date_removed,
+       (SELECT e.origin = 'slack' FROM audit_entry e WHERE e.organization_id = f.organization_id
+        AND e.subject_member_id = f.id AND e.action = 'member.remove' ORDER BY e.id DESC LIMIT 1),
        CASE WHEN EXISTS (SELECT FROM workspace o WHERE o.organization_id = r.organization_id AND o.id <> r.workspace_id)
             THEN coalesce((SELECT coalesce(iw.name, i.name) FROM installation_workspace iw
                            JOIN installation i ON i.id = iw.installation_id

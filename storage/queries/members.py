@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, delete, func, insert, or_, select, update
 from sqlalchemy.sql import Select
 from sqlalchemy.sql.selectable import ScalarSelect
 
@@ -52,19 +53,56 @@ def _build(row: RowMapping) -> MemberDetails:
     return MemberDetails(**{**values, "slack": by_workspace or ids, "role": Role(row["role"]), "teams": teams})
 
 
+def _match(organization_id: int, words: Sequence[str]) -> list[ColumnElement[bool]]:
+    """Returns the conditions that name, e-mail or a team has each word, or that it is the role, also in the plural."""
+    conditions: list[ColumnElement[bool]] = [Member.organization_id == organization_id]
+    for word in (word.lower() for word in words):
+        of_team = (
+            select(MemberTeam.team_id)
+            .join(Team, MemberTeam.team_id == Team.id)
+            .where(
+                MemberTeam.member_id == Member.id,
+                or_(func.strpos(func.lower(Team.name), word) > 0, func.strpos(Team.slug, word) > 0),
+            )
+        )
+        conditions.append(
+            or_(
+                func.strpos(func.lower(Member.name), word) > 0,
+                func.strpos(Member.email, word) > 0,
+                Member.role == word.removesuffix("s"),
+                of_team.exists(),
+            )
+        )
+    return conditions
+
+
 def list_page(
     connection: Connection, organization_id: int, words: Sequence[str], *, page: int, size: int
 ) -> tuple[list[MemberDetails], int]:
-    """Returns a page of the members whose name or e-mail has all words, ordered by name, and how many there are."""
-    matching = [
-        or_(func.strpos(func.lower(Member.name), word.lower()) > 0, func.strpos(Member.email, word.lower()) > 0)
-        for word in words
-    ]
-    matching += [Member.organization_id == organization_id, Member.date_removed.is_(None)]
+    """Returns a page of the members that all words find, ordered by name, and how many there are."""
+    matching = [*_match(organization_id, words), Member.date_removed.is_(None)]
     count = connection.scalar(select(func.count()).select_from(Member).where(*matching)) or 0
     query = _select_members(organization_id).where(*matching).order_by(func.lower(Member.name), Member.id)
     rows = connection.execute(query.offset(page * size).limit(size)).mappings()
     return [_build(row) for row in rows], count
+
+
+def list_removed_in_slack(
+    connection: Connection, organization_id: int, words: Sequence[str], *, most: int
+) -> tuple[list[tuple[str, datetime]], int]:
+    """Returns name and time of those whom all words find and who were removed in Slack, and how many there are.
+
+    The latest come first. An organization file that was applied since has decided about them.
+    """
+    matching = [
+        *_match(organization_id, words),
+        Member.date_removed.is_not(None),
+        Member.changed_in_slack,
+        Member.date_erased.is_(None),
+    ]
+    count = connection.scalar(select(func.count()).select_from(Member).where(*matching)) or 0
+    query = select(Member.name, Member.date_removed).where(*matching).order_by(Member.date_removed.desc(), Member.id)
+    return [(name, removed) for name, removed in connection.execute(query.limit(most)) if removed], count
 
 
 def find_member(connection: Connection, organization_id: int, member_id: int) -> MemberDetails | None:
@@ -121,6 +159,15 @@ def update_member(tx: Connection, organization_id: int, member_id: int, values: 
         update(Member)
         .where(Member.organization_id == organization_id, Member.id == member_id)
         .values(changed_in_slack=True, **values)
+    )
+
+
+def settle_member(tx: Connection, organization_id: int, member_id: int) -> None:
+    """Records that a member is as the organization file has them."""
+    tx.execute(
+        update(Member)
+        .where(Member.organization_id == organization_id, Member.id == member_id)
+        .values(changed_in_slack=False)
     )
 
 

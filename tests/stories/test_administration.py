@@ -11,6 +11,7 @@ from bot.intake.tokens import Source
 from sandbox import Person
 from sandbox.driver.form import Form
 from tests.stories.conftest import ORGANIZATION, World, token_for_checkout
+from tests.stories.test_joining import ask_in, requests
 from tests.stories.test_members import change, set_role, whoami
 
 
@@ -75,6 +76,42 @@ def test_what_the_file_has_taken_over_is_not_shown_as_changed_before(world: Worl
     assert "changed in Slack" not in world.ask(world.ada, "members ben").text
     change(world, world.ada, "member teams ben team:search", "Change teams")
     assert "changed in Slack (teams were payments)" in world.ask(world.ada, "members ben").text
+
+
+def test_what_was_changed_back_is_not_shown_as_changed(world: World) -> None:
+    for words, title in (("role ben admin", "Change role"), ("teams ben team:search", "Change teams")):
+        change(world, world.ada, f"member {words}", title)
+    assert "(role was member, teams were payments)" in world.ask(world.ada, "members ben").text
+    change(world, world.ada, "member role ben member", "Change role")
+    change(world, world.ada, "member teams ben team:payments", "Change teams")
+    assert "changed in Slack" not in world.ask(world.ada, "members ben").text
+    world.ada.opens_home()
+    assert "5 members\n" in world.ada.wait_for_home("Administration").text
+    # The file may remove them again, as before.
+    world.apply("\n".join(line for line in ORGANIZATION.splitlines() if "Ben Tal" not in line), prune=True)
+    assert "Ben Tal" not in world.ask(world.ada, "members").text
+
+
+def test_who_was_removed_in_slack_is_shown_until_the_file_has_decided(world: World) -> None:
+    answer = change(world, world.dan, f"member remove {world.ben.mention}", "Remove member")
+    returns = "The next apply adds again whom the organization file still names."
+    assert returns in answer
+    for shown in (
+        world.ask(world.ada, "members").text,
+        world.ask(world.ada, "members ben").text,
+        open_window(world.ada, "Members").text,
+    ):
+        assert "Removed in Slack: Ben Tal (today at " in shown and returns in shown
+    assert "Removed in Slack" not in world.ask(world.ada, "members cyn").text
+    world.apply(ORGANIZATION)
+    assert "Ben Tal · Member" in world.ask(world.ada, "members").text
+    change(world, world.dan, f"member remove {world.ben.mention}", "Remove member")
+    without = "\n".join(line for line in ORGANIZATION.splitlines() if "Ben Tal" not in line)
+    for _ in range(2):  # the second has nothing left to change
+        world.apply(without)
+        assert "Ben Tal" not in world.ask(world.ada, "members").text
+    ask_in(world, world.ben)
+    assert "They were a member, and were removed in Slack" in requests(world.dan)[0].text
 
 
 def test_a_member_is_changed_from_the_list_of_the_command(world: World) -> None:

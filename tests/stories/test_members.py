@@ -35,7 +35,23 @@ def test_managers_list_members_and_search_them(world: World) -> None:
     mentioned = world.ask(world.ada, f"members {world.ben.mention}").text
     assert "1 member with “Ben Tal”" in mentioned and "ben@acme.test" in mentioned
     assert "Eve Out is not a member" in world.ask(world.ada, f"members {world.eve.mention}").text
-    assert "No member has “nobody*” in" in world.ask(world.ada, "members nobody*").text
+
+
+def test_members_are_found_by_role_and_team(world: World) -> None:
+    for words, found in (
+        ("owner", ["Ada"]),
+        ("managers", ["Dan"]),
+        ("payments", ["Ada", "Ben", "Sue"]),
+        ("team:payments role:member", ["Ben", "Sue"]),
+        ("<!subteam^S0002|@search>", ["Cyn"]),
+        ("BEN@Acme.test", ["Ben"]),
+        ('"Ben Tal"', ["Ben"]),
+    ):
+        listed = world.ask(world.dan, f"members {words}").text
+        assert [name for name in ("Ada", "Ben", "Cyn", "Dan", "Sue") if name in listed] == found, words
+    nobody = world.ask(world.ada, "members nobody*").text
+    assert "“nobody*” finds no member." in nobody
+    assert "a role (member, admin, manager, owner), or a team (payments, search)." in nobody
 
 
 def test_only_managers_and_owners_see_and_change_members(world: World) -> None:
@@ -90,7 +106,8 @@ def test_a_removed_member_loses_everything_and_may_come_back_as_the_same(world: 
     world.ask(world.ben, "take 1")
     assert "You removed Ben Tal." in change(world, world.dan, f"member remove {world.ben.mention}", "Remove member")
     assert "You are not a member" in whoami(world, world.ben)
-    assert "Ben Tal" not in world.ask(world.dan, "members").text
+    listed = world.ask(world.dan, "members").text
+    assert "Ben Tal · " not in listed and "4 members" in listed
     assert "#1 Checkout is down" in world.ask(world.ada, "list owner:none").text
     answer = change(world, world.dan, f"member add {world.ben.mention} team:payments", "Add member")
     assert "You added Ben Tal again, with the role member and the teams Payments." in answer
