@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.handlers import redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
@@ -12,6 +14,7 @@ from bot.messages.blocks import Message, text_message
 from bot.messages.help import Group
 from bot.slack.requests import Command, Press
 from bot.slack.responses import Answer, Response
+from storage.installation_rows import WorkspaceRow
 
 
 def handle_command(context: Context, request: Command, _words: str) -> Response:
@@ -36,6 +39,7 @@ def handle_connect(context: Context, request: Press) -> Response:
         found = rules.connect(tx, context.access, request.value, context.now)
         name = context.access.organization_name
     _read_installations(context)
+    found = _name(context, found)
     return redraw.turn(request, text_message(f"You connected {messages.render_name(found)} to {escape(name)}."))
 
 
@@ -53,6 +57,7 @@ def handle_disconnect(context: Context, request: Press) -> Response:
     with context.write() as tx:
         found = rules.disconnect(tx, context.access, request.value, context.now, of_environment=of_environment)
         name = context.access.organization_name
+    found = _name(context, found)
     _read_installations(context)
     sentence = (
         f"You disconnected {messages.render_name(found)} from {escape(name)}. Nothing is sent there any more. What it"
@@ -68,10 +73,18 @@ def _read_installations(context: Context) -> None:
 
 
 def _render(context: Context, user_id: str) -> Message:
-    found = rules.list_workspaces(context.connection, context.access)
+    found = [_name(context, one) for one in rules.list_workspaces(context.connection, context.access)]
     service = context.services.installations
     url = service.build_link(context.access, user_id, context.now) if service else None
     return messages.render_list(found, context.access.organization_name, url)
+
+
+def _name(context: Context, workspace: WorkspaceRow) -> WorkspaceRow:
+    """The workspace with its name. Slack has told that of SLACK_BOT_TOKEN to the process, and not to the database."""
+    installation = context.services.clients.find(workspace.id)
+    if workspace.name or installation is None:
+        return workspace
+    return replace(workspace, name=installation.authorization.team)
 
 
 HANDLES = (

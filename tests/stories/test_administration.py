@@ -239,3 +239,9 @@ def test_windows_are_paged_within_the_limits_of_slack(world: World, many: int) -
         world.ada.press(window, "Previous")
         window.wait_for(lambda shown: "Next" in shown.buttons)
         window.close()
+
+
+def test_the_workspace_of_the_token_has_its_name(world: World) -> None:
+    world.apply(ORGANIZATION.replace("workspaces: [T0001]", "workspaces: [T0001, T0002]"))
+    shown = world.ask(world.ada, "workspaces").text
+    assert "2 workspaces of Acme" in shown and "Acme (T0001)\nConnected" in shown and "\nT0002\nConnected" in shown
