@@ -113,7 +113,7 @@ class OtherCells(Collector):
             running = self._running.get(cell)
             return running.bot.listeners if running and running.started else None
 
-        return CellListeners(self.directory, find, away)
+        return CellListeners(self.directory, find, away, clients)
 
     def distribute(self, own: Intake, create_intake: Callable[[Store], Intake]) -> CellIntakes:
         """What takes alerts, with the intake of the default cell and a function that makes those of the others."""

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from bot.incidents.access import Access
 from bot.intake.tokens import Source
+from bot.people import membership
 from sandbox import Person
 from sandbox.driver.form import Form
 from tests.stories.conftest import ORGANIZATION, World, token_for_checkout
@@ -160,6 +162,26 @@ def test_a_token_is_revoked_and_its_secret_is_never_shown(world: World, deliver:
     world.ada.wait_for_home("\nNo tokens")
     assert deliver(Source.EVENTS, {"dedup_key": "b"}).status_code == 401
     assert f"revoked intake token {found[1]} in Slack" in world.ask(world.ada, "audit").text
+
+
+def test_who_lost_their_role_meanwhile_revokes_no_token(
+    world: World, deliver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deliver(Source.EVENTS, {"dedup_key": "a"}).status_code == 202
+    window = open_window(world.dan, "Tokens")
+    check = membership.check_manages
+
+    def check_and_lose_role(access: Access) -> None:
+        """As if an owner were faster than the transaction of the press."""
+        check(access)
+        set_role(world, "Dan Wu", "member")
+
+    monkeypatch.setattr(membership, "check_manages", check_and_lose_role)
+    world.dan.press(window, "Revoke")
+    assert "Only managers and owners" in world.dan.wait_for_form("Tocsin").text
+    monkeypatch.undo()
+    assert deliver(Source.EVENTS, {"dedup_key": "b"}).status_code == 202
+    assert "revoked intake token" not in world.ask(world.ada, "audit").text
 
 
 def test_teams_and_projects_say_where_they_come_from(world: World) -> None:
