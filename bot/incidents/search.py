@@ -114,7 +114,7 @@ def list_incidents(
     after it was run. Raises InvalidInput for an unknown team or project.
     """
     if prefetched is not None and is_plain(query):
-        return listing.get_prefetched_page(prefetched, size=size)
+        return listing.get_prefetched_page(connection, prefetched, size=size)
     list_filter = resolve_query(connection, access, query, now, prefetched)
     return find_page(connection, access, list_filter, cursor=cursor, size=size)
 

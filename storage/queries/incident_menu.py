@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from storage.queries.list_filter import ListFilter, build_like_pattern
-from storage.queries.listing import get_incident_page, parse_line
+from storage.queries.listing import get_incident_page, parse_lines
 from storage.queries.visibility import of_given_projects
 from storage.rows import IncidentLine
 
@@ -46,7 +46,8 @@ CROSS JOIN LATERAL (SELECT i.* FROM incident i
     ORDER BY i.identifier LIMIT %(limit)s) i
 ORDER BY i.identifier LIMIT %(limit)s
 """  # noqa: S608 - composed of constants
-    found = [parse_line(row) for row in connection.exec_driver_sql(by_number, parameters)] if ranges else []
+    rows = connection.exec_driver_sql(by_number, parameters).all() if ranges else []
+    found = parse_lines(connection, rows)
     if len(found) < limit:
         by_title = ListFilter(project_ids=project_ids, words=(typed.strip(),))
         known = {line.id for line in found}

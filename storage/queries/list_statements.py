@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from storage.queries.list_filter import ListFilter, build_like_pattern
-from storage.queries.silences import SILENCED_UNTIL, is_silenced
+from storage.queries.silences import is_silenced
 from storage.rows import Cursor
 
 # How many of the newest incidents a filter is tested against before another strategy is tried.
@@ -160,15 +160,20 @@ class ListStatements:
         )
         return branch, branches
 
-    def of_newest(self) -> str:
-        """Builds the statement that merges the newest matching incidents of each branch, in the order of the page."""
-        branch, branches = self._branch(self.of_incident, "%(size)s", join=bool(self.of_incident))
-        if not branches:
-            return branch
-        return (
-            f"SELECT DISTINCT newest.started, newest.incident_id FROM {branches} CROSS JOIN LATERAL ({branch}) newest"
-            f" ORDER BY started {self.direction}, incident_id {self.direction} LIMIT %(size)s"
-        )
+    def of_newest(self, size: int, only_if: str = "true") -> str:
+        """Builds the statement that merges the newest `size` matching incidents of each branch, or else finds none.
+
+        The size is a literal, so that the planner looks up what a page shows of so few, instead of joining tables.
+        """
+        is_merged = not self.of_all_projects or self.list_filter.team_ids is not None
+        more = "" if is_merged else ", i.*"
+        page, branches = self._branch(self.of_incident, str(size), join=bool(self.of_incident), more=more)
+        if is_merged:
+            page = (
+                f"SELECT DISTINCT newest.started, newest.incident_id FROM {branches} CROSS JOIN LATERAL ({page}) newest"
+                f" ORDER BY started {self.direction}, incident_id {self.direction} LIMIT {size}"
+            )
+        return self.with_columns(f"SELECT * FROM ({page}) newest WHERE {only_if}", has_incident=not is_merged)
 
     def among_newest(self) -> str:
         """Builds the statement that tests only the newest incidents (see NEAR).
@@ -275,16 +280,21 @@ passing AS MATERIALIZED (
             f" ORDER BY started {self.direction}, incident_id {self.direction} LIMIT %(size)s"
         )
 
-    def with_columns(self, page: str) -> str:
-        """Adds the columns that a list shows to the incidents of a page."""
+    def with_columns(self, page: str, *, has_incident: bool = False) -> str:
+        """Adds the columns that a list shows to the incidents of a page.
+
+        `has_incident`: the rows of the page are those of `incident`. The last column is the silence that may hold an
+        open incident. Hardly any has one, and finding out here whether it does took a fifth of the statement's time.
+        """
+        source = f"({page}) i" if has_incident else f"({page}) page JOIN incident i ON i.id = page.incident_id"
+        order = ("i.date_started", "i.id") if has_incident else ("page.started", "page.incident_id")
         return f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, team.name,
        seen.times, seen.by_caller, (SELECT m.name FROM member m WHERE m.id = i.owner_id),
-       coalesce(i.owner_id = %(member_id)s, false), {SILENCED_UNTIL}
-FROM ({page}) page
-JOIN incident i ON i.id = page.incident_id
+       coalesce(i.owner_id = %(member_id)s, false), CASE WHEN i.status <> 2 THEN i.silence_id END
+FROM {source}
 LEFT JOIN team ON team.id = i.team_id
 CROSS JOIN LATERAL (SELECT count(*) AS times, coalesce(bool_or(s.member_id = %(member_id)s), false) AS by_caller
                     FROM incident_seen s WHERE s.incident_id = i.id) seen
-ORDER BY page.started {self.direction}, page.incident_id {self.direction}
+ORDER BY {", ".join(f"{column} {self.direction}" for column in order)}
 """

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from storage.prefetch import Prefetch
 from storage.prepared import PreparedStatement
+from storage.queries import silences
 from storage.queries.access import build_with_caller
 from storage.queries.list_filter import ListFilter
 from storage.queries.list_statements import COMMON_WORDS, NO_OTHERS, ListStatements
@@ -27,7 +28,7 @@ def get_incident_page(
     `member_id` is the id of the caller, for `seen_by_caller`. `size` is the maximum number of incidents.
     """
     rows = _find_rows(connection, ListStatements(list_filter, cursor), {"member_id": member_id, "size": size + 1})
-    return _build_page(rows, cursor, size)
+    return _build_page(connection, rows, cursor, size)
 
 
 def prefetch_newest(*, open: bool = False, status: Status | None = None, size: int) -> Prefetch:
@@ -35,32 +36,31 @@ def prefetch_newest(*, open: bool = False, status: Status | None = None, size: i
 
     It is for a caller who has not been identified yet; see `get_prefetched_page`.
     """
-    each, of_all = (_newest_with_caller(open, status is not None, of_all=of_all) for of_all in (False, True))
-    return Prefetch(each, {"status": status, "size": size + 1}, of_all=of_all)
+    each, of_all = (_newest_with_caller(open, status is not None, size + 1, of_all=of_all) for of_all in (False, True))
+    return Prefetch(each, {"status": status}, of_all=of_all)
 
 
-def get_prefetched_page(prefetched: Prefetch, *, size: int) -> IncidentPage:
+def get_prefetched_page(connection: Connection, prefetched: Prefetch, *, size: int) -> IncidentPage:
     """Returns the page that `prefetch_newest` read. `size` must be the same."""
-    return _build_page(prefetched.rows, None, size)
+    return _build_page(connection, prefetched.rows, None, size)
 
 
 @cache
-def _newest_with_caller(open: bool, status: bool, *, of_all: bool) -> PreparedStatement:
+def _newest_with_caller(open: bool, status: bool, size: int, *, of_all: bool) -> PreparedStatement:
     """Returns the statement for callers who see all projects (`of_all`), or for those who do not."""
     list_filter = ListFilter(
         project_ids=(), organization_id=0 if of_all else None, open=open, status=Status.OPEN if status else None
     )
     page = ListStatements(list_filter, None)
     whose = "caller.sees_all" if of_all else "NOT caller.sees_all"
-    return build_with_caller(
-        page.with_columns(f"SELECT * FROM ({page.of_newest()}) newest WHERE {whose}"), _PAGE_TYPES, of_all=of_all
-    )
+    return build_with_caller(page.of_newest(size, whose), _PAGE_TYPES, of_all=of_all)
 
 
-def _build_page(rows: Sequence[Sequence[Any]], cursor: Cursor | None, size: int) -> IncidentPage:
-    lines = [parse_line(row) for row in rows]
-    more = len(lines) > size
-    lines = lines[:size]
+def _build_page(
+    connection: Connection, rows: Sequence[Sequence[Any]], cursor: Cursor | None, size: int
+) -> IncidentPage:
+    more = len(rows) > size
+    lines = parse_lines(connection, rows[:size])
     if cursor is not None and cursor.before:
         lines.reverse()
     if not lines:
@@ -86,7 +86,7 @@ def _find_rows(connection: Connection, page: ListStatements, more: dict[str, Any
 
 def _find_newest(connection: Connection, page: ListStatements, parameters: dict[str, Any]) -> Sequence[Sequence[Any]]:
     """Merges the newest incidents of each project, for a filter without conditions on the row of the incident."""
-    return _run(connection, page, page.with_columns(page.of_newest()), parameters)
+    return _run(connection, page, page.of_newest(parameters["size"]), parameters)
 
 
 def _find_among_newest(
@@ -141,6 +141,11 @@ def _prepared(sql: str) -> PreparedStatement:
 _STATUSES = {one.value: one for one in Status}  # `Status(…)` takes several times as long
 
 
-def parse_line(row: Sequence[Any]) -> IncidentLine:
-    id_, identifier, title, status, *rest = row
-    return IncidentLine(id_, identifier, title, _STATUSES[status], *rest)
+def parse_lines(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[IncidentLine]:
+    """Builds lines from rows with the columns of a list. Another statement finds until when a silence holds some."""
+    held = [row[0] for row in rows if row[-1] is not None]
+    ends = silences.find_ends(connection, held) if held else {}
+    return [
+        IncidentLine._make((id_, identifier, title, _STATUSES[status], *rest, ends.get(id_)))
+        for id_, identifier, title, status, *rest, _silence_id in rows
+    ]

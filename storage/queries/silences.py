@@ -39,6 +39,17 @@ _MAKER = "coalesce(m.name, s.made_by || ' in Alertmanager')"
 SILENCE_OF_INCIDENT = f"SELECT s.id, s.ends, {_MAKER} AS maker, s.reason FROM {_holding('i')}"  # noqa: S608
 SILENCED_UNTIL = f"(SELECT s.ends FROM {_holding('i')})"  # noqa: S608
 
+_ENDS = PreparedStatement(
+    f"SELECT i.id, s.ends FROM incident i CROSS JOIN LATERAL (SELECT s.ends FROM {_holding('i')}) s"  # noqa: S608
+    " WHERE i.id = ANY(%(incident_ids)s)",
+    {"incident_ids": "bigint[]"},
+)
+
+
+def find_ends(connection: Connection, incident_ids: Collection[int]) -> dict[int, datetime]:
+    """Returns until when a silence holds each of these incidents, for those that one holds."""
+    return dict(_ENDS.rows(connection, {"incident_ids": incident_ids}))
+
 
 def is_silenced(incident: str) -> str:
     """Returns the condition that a silence holds an incident, given by its alias. It costs nothing where none did."""

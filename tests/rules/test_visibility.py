@@ -165,6 +165,7 @@ EXEMPT = {
     "silences._build_hold": "finds the incidents by _MATCHES, which has the rule",
     "silences._FROM_BOTH": "names who silences what, for _MATCHES, which has the rule",
     "silences._FROM": "the title for the statements below, which ask for the projects of the silence",
+    "silences._ENDS": "is given the incidents of a list, which the rule let through",
     "silences._FIND_HELD": "serves delivery, which asks for each reader",
     "silences.list_held": _MAINTAINS,
     "silences.insert_silence": "is given an incident that find_alert let through",
