@@ -40,11 +40,13 @@ def add_health_routes(
     limiter = anyio.CapacityLimiter(_AT_ONCE)
 
     @app.get("/healthz", tags=["health"])
+    @app.head("/healthz", include_in_schema=False)  # load balancers ask so
     async def healthz() -> dict[str, str]:
         """Whether the process is alive."""
         return {"status": "ok"}
 
     @app.get("/readyz", tags=["health"])
+    @app.head("/readyz", include_in_schema=False)  # load balancers ask so
     async def readyz() -> Response:
         """Whether the bot can work: the database, its schema, the connection to Slack."""
         checks = await anyio.to_thread.run_sync(lambda: check_database(store), limiter=limiter)
@@ -63,6 +65,7 @@ def add_health_routes(
         return JSONResponse(body | ({"cells": cells} if check_cells else {}), status_code=200 if ready else 503)
 
     @app.get("/metrics", tags=["health"])
+    @app.head("/metrics", include_in_schema=False)  # load balancers ask so
     async def metrics(request: Request) -> Response:
         """Metrics for Prometheus."""
         if metrics_token is not None and not _is_authorized(request, metrics_token):

@@ -85,7 +85,7 @@ def import_(
     """
     settings = load_settings()
     try:
-        with file.open(encoding="utf-8") as source, open_stores(settings) as stores:
+        with file.open(encoding="utf-8-sig") as source, open_stores(settings) as stores:
             first = source.read(1)
             source.seek(0)
             if first == "[":

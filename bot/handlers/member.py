@@ -19,7 +19,7 @@ from bot.handlers.verb import Verb
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import decode_slack_text, escape, require_storable
 from bot.incidents.members import find_member, keep_ids
-from bot.incidents.words import shorten
+from bot.incidents.words import shorten, unquote
 from bot.messages import answers, forms
 from bot.messages import members as messages
 from bot.messages.answers import Confirmation
@@ -40,7 +40,7 @@ USAGE = "member add|role|teams|remove @person …"
 def handle_list(context: Context, _request: Command, words: str) -> Response:
     """`members [words]`."""
     rules.check_manages(context.access)
-    typed = " ".join(require_storable(decode_slack_text(keep_ids(words))).split())
+    typed = unquote(" ".join(require_storable(decode_slack_text(keep_ids(words))).split()))
     if USER_ID.fullmatch(typed.removeprefix("@")):
         member_id = _find_member(context, typed, Action.ROLE)  # first: it may give the connection back
         typed = rules.get_member(context.connection, context.access, member_id).name

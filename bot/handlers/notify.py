@@ -6,7 +6,7 @@ from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import subscriptions
 from bot.incidents.errors import InvalidInput
-from bot.incidents.words import find_closest, shorten, split_word
+from bot.incidents.words import find_closest, shorten, split_word, unquote
 from bot.messages.blocks import text_message
 from bot.messages.help import Group
 from bot.slack.requests import Command
@@ -22,7 +22,7 @@ _MEANS = {
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`notify all|mentions|none`; without a word it says which it is."""
-    typed, _ = split_word(words)
+    typed = unquote(split_word(words)[0])
     setting = typed.lower()
     if not setting:
         present = subscriptions.get_notify(context.connection, context.access)
@@ -32,11 +32,8 @@ def handle_command(context: Context, _request: Command, words: str) -> Response:
             )
         )
     if setting not in _MEANS:
-        meant = find_closest(setting, _MEANS)
-        sentence = f"“{shorten(typed)}” is not a setting."
-        if meant:
-            raise InvalidInput(sentence, USAGE, wrong=typed, meant=meant)
-        raise InvalidInput(f"{sentence} Use `all`, `mentions` or `none`.", USAGE)
+        sentence = f"“{shorten(typed)}” is not a setting. Use `all`, `mentions` or `none`."
+        raise InvalidInput(sentence, USAGE, wrong=typed, meant=find_closest(setting, _MEANS))
     with context.write() as tx:
         subscriptions.set_notify(tx, context.access, setting)
     return Answer(text_message(f"Saved. {_MEANS[setting]}"))

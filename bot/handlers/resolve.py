@@ -19,6 +19,7 @@ from bot.incidents.words import (
     parse_number_and_text,
     shorten,
     split_word,
+    unquote,
 )
 from bot.messages import answers, forms
 from bot.messages.answers import Confirmation
@@ -124,6 +125,7 @@ def handle_severity_command(context: Context, _request: Command, words: str) -> 
     word, rest = split_word(words)
     identifier = parse_number(word, SEVERITY_USAGE, rest)
     value, text = split_word(rest)
+    value = unquote(value)
     severity = find_severity(value)
     if severity is None:
         raise _explain_severity(value)

@@ -28,6 +28,7 @@ _UNTIL = re.compile(
     rf"|(?P<bare>{_TOMORROW.pattern}|{_CLOCK.pattern}|\S+))",
     re.IGNORECASE,
 )
+_QUOTED = re.compile(r'^["“”„]\s*([^"“”„]+?)\s*["“”„](?!\S)')  # an end with blanks, such as "2 hours"
 _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 
 
@@ -36,7 +37,7 @@ def parse_end(text: str, now: datetime, zone: str, *, before: str = SILENCE) -> 
 
     Times are in `zone`. `before` are the words before the end in the right form. Raises InvalidInput.
     """
-    text = text.strip()
+    text = _QUOTED.sub(r"\1", text.strip())
     if spoken := _FOR.match(text):
         text = text[spoken.end() :]
     until = _UNTIL.match(text)

@@ -113,11 +113,8 @@ def parse_role(typed: str, form: str) -> Role:
     word = typed.strip().lower()
     if word in list(Role):
         return Role(word)
-    sentence = f"“{shorten(typed)}” is not a role."
-    meant = find_closest(word, list(Role))
-    if meant:
-        raise InvalidInput(sentence, form, field="role", wrong=typed, meant=meant)
-    raise InvalidInput(f"{sentence} Use `member`, `admin`, `manager` or `owner`.", form, field="role")
+    sentence = f"“{shorten(typed)}” is not a role. Use `member`, `admin`, `manager` or `owner`."
+    raise InvalidInput(sentence, form, field="role", wrong=typed, meant=find_closest(word, list(Role)))
 
 
 def list_teams(connection: Connection, access: Access) -> list[DirectoryEntry]:

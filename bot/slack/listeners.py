@@ -329,6 +329,8 @@ class Listeners:
         installation = self._clients.find(request.person.workspace_id)
         if installation is None:
             return None
+        if not request.trigger_id:
+            return _plain("A form cannot be opened from here. Type the command in Slack.")
         call: Callable[..., Any] = getattr(installation.client, method)
         try:
             call(trigger_id=request.trigger_id, view=view)

@@ -242,6 +242,8 @@ def test_the_same_new_alert_from_many_at_once_opens_one_incident(bench: Bench) -
 
 def test_alive_and_able_to_work(bench: Bench, slack_problems: list[str]) -> None:
     assert bench.client.get("/healthz").json() == {"status": "ok"}
+    for path in ("/healthz", "/readyz", "/metrics"):  # HEAD is what many load balancers send
+        assert (bench.client.head(path).status_code, bench.client.post(path).status_code) == (200, 405), path
     ready = bench.client.get("/readyz")
     assert (ready.status_code, ready.json()) == (
         200,

@@ -31,6 +31,9 @@ def test_anything_else_is_none(typed: str) -> None:
     ("typed", "end", "reason"),
     [
         ("1h30m upgrade", "11-28T04:00", "upgrade"),
+        ('"2h" upgrade', "11-28T04:30", "upgrade"),
+        ("“2 hours” upgrade of “db”", "11-28T04:30", "upgrade of “db”"),
+        ("“until:18:00” upgrade", "11-28T17:00", "upgrade"),
         ("for 2 hours, upgrade", "11-28T04:30", "upgrade"),
         ("1 hour 30 minutes upgrade", "11-28T04:00", "upgrade"),
         ("2h 3 days of work", "11-28T04:30", "3 days of work"),

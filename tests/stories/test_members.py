@@ -32,6 +32,7 @@ def test_managers_list_members_and_search_them(world: World) -> None:
     assert "Ada Obi · Owner · ada@acme.test · Payments" in listed
     found = world.ask(world.ada, "members BEN acme").text
     assert "Ben Tal" in found and "Cyn Roe" not in found
+    assert "Ben Ito" in world.ask(world.ada, "members “Ben Ito”").text
     mentioned = world.ask(world.ada, f"members {world.ben.mention}").text
     assert "1 member with “Ben Tal”" in mentioned and "ben@acme.test" in mentioned
     assert "Eve Out is not a member" in world.ask(world.ada, f"members {world.eve.mention}").text
@@ -197,7 +198,8 @@ def test_in_a_direct_message_a_button_asks(world: World) -> None:
         ("member ad @ben", "“ad” is unknown here"),
         ("member role", "Name the person."),
         ("member role ben", "Say which role"),
-        ("member role ben boss", "“boss” is not a role"),
+        ("member role ben boss", "“boss” is not a role. Use member, admin, manager or owner."),
+        ("member role ben emperor", "“emperor” is not a role. Use member, admin, manager or owner."),
         ("member role ben mangaer", "Did you mean /incident member role ben manager?"),
         ("member teams ben", "Say which teams"),
         ("member teams ben team:nope", "There is no team “nope”"),

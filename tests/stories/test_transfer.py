@@ -137,6 +137,8 @@ def test_what_is_there_is_not_made_twice_and_stays_as_it_is(busy: World, run: Ru
 def test_a_dry_run_changes_nothing(busy: World, run: Run) -> None:
     run("export", "one.jsonl")
     _forget(busy)
+    whole = Path("one.jsonl").read_text(encoding="utf-8")
+    Path("one.jsonl").write_text(f"\ufeff{whole}", encoding="utf-8")  # as editors of Windows save it
     code, out, _ = run("import", "--dry-run", "one.jsonl")
     assert (code, out) == (0, "acme: 1 organization, 2 teams, 2 projects, 5 members, 3 incidents would be added.\n")
     assert run("export", "two.jsonl")[0] == 2

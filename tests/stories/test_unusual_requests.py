@@ -37,6 +37,15 @@ def test_a_request_of_no_use_to_the_bot_is_acknowledged_quietly(world: World, pa
     assert len(logged) <= 1  # once for each kind
 
 
+def test_a_request_without_a_trigger_is_answered_that_no_form_can_be_opened(world: World) -> None:
+    world.ask(world.ada, "declare")
+    sent = next(e.sent for e in world.slack.sent if e.sent.get("text") == "declare")
+    with structlog.testing.capture_logs() as logged:
+        answer = world.ada.replay({key: value for key, value in sent.items() if key != "trigger_id"}).answer
+    assert "A form cannot be opened from here." in answer["text"]
+    assert not [line for line in logged if line["log_level"] not in ("debug", "info")]
+
+
 @IN_BOTH_MODES
 @pytest.mark.parametrize("workspace", ["T0404", "T0002"], ids=["of no organization", "where the bot is not"])
 def test_another_workspace_gets_our_own_answer(world: World, workspace: str) -> None:

@@ -188,6 +188,8 @@ def test_an_unknown_severity_gets_the_valid_ones(world: World) -> None:
             assert "Like this: /incident severity N warning|critical|none [comment]" in answer
     assert "Did you mean /incident severity 1 critical?" in world.ask(world.ada, "severity 1 critcal").text
     assert "“fatal” is not a severity." in world.ask(world.ada, "severity 1 fatal").text
+    assert "to Critical" in world.ask(world.ada, "severity 1 “critical”").text
+    assert "Saved." in world.ask(world.ada, "notify “all”").text
 
 
 def test_no_severity_is_called_none_and_open_too(world: World) -> None:
