@@ -13,7 +13,9 @@ from bot.incidents.words import unquote
 from bot.messages import team_calls as messages
 from bot.messages.help import Group
 from bot.slack.requests import Command, Origin, Press, Submission
-from bot.slack.responses import Answer, Done, OpenForm, Response
+from bot.slack.responses import Answer, Done, OpenForm, Response, UpdateForm
+
+_CONFIRMED = "e"  # in the private metadata of the form that asks once more
 
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
@@ -36,6 +38,11 @@ def handle_submission(context: Context, request: Submission) -> Response:
     """The form, submitted."""
     text = require_storable(request.text(RULES))
     team_id, version = _parse_id(request.origin.get("t")), str(request.origin.get("v"))
+    if not text.strip() and not request.origin.get(_CONFIRMED):
+        ending = team_calls.get_team_calls(context.connection, context.access, team_id)
+        if ending.rules:
+            confirmed = Origin({**request.origin, _CONFIRMED: 1})
+            return UpdateForm(messages.render_end_form(ending, confirmed.to_metadata()))
     with context.write(once=request.key) as tx:
         team = team_calls.change_rules(tx, context.access, team_id, text, version, context.now)
         shown = messages.render_changed(team)

@@ -88,3 +88,11 @@ def render_form(team: TeamCalls, origin: str) -> Form:
         element["initial_value"] = format_rules(team.rules)[:MAX_LENGTH]
     field = build_input(RULES, "Who is called, and when", element, hint=_HINT, optional=True)
     return build_form("calls", "Calls", "Save", origin, [heading, field])
+
+
+def render_end_form(team: TeamCalls, origin: str) -> Form:
+    """Asks whether nobody is to be called any more, because the form was emptied. It shows the rules that would go."""
+    name = bold(truncate(escape(team.name), NAME_LENGTH))
+    question = section(f":warning: Nobody will be called for incidents of {name} any more. These calls end:")
+    rules = section("\n".join(_list_rules(team)))
+    return build_form("calls", "End all calls?", "End calls", origin, [question, rules])

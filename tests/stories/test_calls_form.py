@@ -40,8 +40,22 @@ def test_a_manager_writes_the_rules_and_they_call(world: World) -> None:
     declare(world)
     pass_by(world, 5.1)
     assert "You are a member of Payments" in calls_of(world.ben)[0].text
-    save(world, "")
+
+
+def test_an_emptied_form_asks_before_all_calls_end(world: World) -> None:
+    save(world, RULES)
+    form = edit(world)
+    form.fill(FIELD, " \n ").submit()
+    asked = world.ada.wait_for_form("End all calls?")
+    assert "Nobody will be called for incidents of Payments any more." in asked.text
+    assert "critical managers after 15m repeat 15m" in asked.text
+    asked.close()
+    assert "critical team after 5m" in world.ask(world.ben, "calls payments").text
+    edit(world).fill(FIELD, "").submit()
+    assert world.ada.wait_for_form("End all calls?").submit().closed
+    world.settle()
     assert "Nobody is called." in world.ask(world.ben, "calls payments").text
+    assert edit(world).submit().closed  # where nobody is called, nothing ends
 
 
 @pytest.mark.parametrize(
