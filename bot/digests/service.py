@@ -1,13 +1,15 @@
 """The rules of digests: who may create and change them, and what a digest may be. Nothing here calls Slack.
 
 Admins, managers and owners of an organization manage digests for the projects that they see. The owner of a digest
-manages that digest. A member who creates, changes or resumes a digest becomes its owner. They thereby consent to show
-its content in the channel, within what they may see.
+manages that digest. Its owner consents to show its content in its channel, within what they may see. So who changes the
+channel or the filters of a digest becomes its owner, and so does who resumes one whose owner may no longer show it. Who
+changes when it is sent, or how it looks, does not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -20,13 +22,17 @@ from bot.digests.content import FIRST_NEWS_PERIOD, AccessLost, IncidentsSwitched
 from bot.digests.drafts import Draft, with_usage
 from bot.digests.errors import MayNotChangeDigest, MayNotManageDigests, NoSuchDigest, NotDigestOwner
 from bot.digests.schedule import Schedule, parse_cron
-from bot.incidents import audit, filters
+from bot.digests.summary import summarize
+from bot.incidents import audit, filters, search
 from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput, Refusal
+from bot.incidents.filters import ListQuery
+from bot.messages.digest_answers import render_taken_over
 from storage.audit_rows import AuditAction
 from storage.digest_rows import DigestRow, Fire, History
-from storage.queries import digest_fires, directory
+from storage.queries import digest_fires, directory, outbox
 from storage.queries import digests as queries
+from storage.values import PostKind, Urgency
 
 # Messages of one digest in one channel on one day. More are allowed, with a warning.
 SENSIBLE_PER_DAY = 24
@@ -84,22 +90,59 @@ def create_digest(
 def change_digest(
     tx: Connection, access: Access, user_id: str, digest: DigestRow, channel_id: str, draft: Draft, now: datetime
 ) -> DigestRow:
-    """Applies a draft that passed `check_draft`; the caller becomes the owner. A paused digest stays paused."""
+    """Applies a draft that passed `check_draft`. A paused digest stays paused.
+
+    If it shows something else, or elsewhere, the caller becomes the owner, and the owner before is notified.
+    """
     following = None if digest.date_paused else draft.schedule.next(now, draft.zone)
-    workspace_id = digest.workspace_id if channel_id == digest.channel_id else access.workspace_id
+    moved = channel_id != digest.channel_id
+    workspace_id = access.workspace_id if moved else digest.workspace_id
+    columns = draft.columns()
+    if same := _is_same(tx, access, digest, draft.query):
+        columns["filters"] = digest.filters  # `team:mine` in it means its owner's
     queries.update_digest(
         tx,
         digest.id,
         {
             "workspace_id": workspace_id,
             "channel_id": channel_id,
-            "owner_id": access.member_id,
-            "owner_user_id": user_id if workspace_id == access.workspace_id else None,
             "next_fire_at": following,
-            **draft.columns(),
+            **columns,
+            **_choose_owner(tx, access, user_id, digest, workspace_id, now, stays=same and not moved),
         },
     )
     return _record(tx, access, digest, get_digest(tx, access, digest.id), now)
+
+
+def _is_same(connection: Connection, access: Access, digest: DigestRow, query: ListQuery) -> bool:
+    """Whether a query has the filters of a digest."""
+    before = search.name_owner_leniently(connection, access, filters.parse_query(digest.filters))
+    after = search.name_owner_leniently(connection, access, query)
+    return replace(before, teams=tuple(sorted(before.teams))) == replace(after, teams=tuple(sorted(after.teams)))
+
+
+def _choose_owner(
+    tx: Connection,
+    access: Access,
+    user_id: str,
+    digest: DigestRow,
+    workspace_id: str,
+    now: datetime,
+    *,
+    stays: bool,
+) -> Mapping[str, Any]:
+    """The columns that make the caller the owner; none if the owner `stays`, and may still show the digest."""
+    if digest.owner_id != access.member_id and stays:
+        try:
+            content.resolve_digest_scope(tx, content.get_owner_access(tx, digest), digest, now)
+        except AccessLost:
+            pass
+        else:
+            return {}
+    return {
+        "owner_id": access.member_id,
+        "owner_user_id": user_id if workspace_id == access.workspace_id else None,
+    }
 
 
 def pause_digest(tx: Connection, access: Access, digest: DigestRow, now: datetime) -> DigestRow:
@@ -109,15 +152,17 @@ def pause_digest(tx: Connection, access: Access, digest: DigestRow, now: datetim
 
 
 def resume_digest(tx: Connection, access: Access, user_id: str, digest: DigestRow, now: datetime) -> DigestRow:
-    """Resumes a paused digest; the caller becomes the owner. Raises InvalidInput when they may not use its filters."""
+    """Resumes a paused digest. If its owner may no longer show it, the caller becomes the owner.
+
+    Raises InvalidInput when the caller may not use its filters.
+    """
     content.resolve_scope(tx, access, filters.parse_query(digest.filters), now)
     following = parse_cron(digest.cron).next(now, ZoneInfo(digest.zone))
     queries.update_digest(
         tx,
         digest.id,
         {
-            "owner_id": access.member_id,
-            "owner_user_id": user_id if digest.workspace_id == access.workspace_id else None,
+            **_choose_owner(tx, access, user_id, digest, digest.workspace_id, now, stays=True),
             "next_fire_at": following,
             "date_paused": None,
             "pause_reason": None,
@@ -141,7 +186,22 @@ def _record(tx: Connection, access: Access, before: DigestRow | None, digest: Di
     """Records in the audit log what was done to a digest, and returns it."""
     old = None if before is None else describe(before)
     audit.record(tx, access, audit.build_change(_ACTIONS, old, describe(digest), subject=str(digest.id)), now)
+    if before is not None and before.owner_id != digest.owner_id:
+        _notify_former_owner(tx, access, before, digest, now)
     return digest
+
+
+def _notify_former_owner(tx: Connection, access: Access, before: DigestRow, digest: DigestRow, now: datetime) -> None:
+    outbox.enqueue(
+        tx,
+        workspace_id=before.workspace_id,
+        member_id=before.owner_id,
+        kind=PostKind.NOTE,
+        key=f"digest taken over:{digest.id}:{before.owner_id}:{now.isoformat()}",
+        message=dict(render_taken_over(digest, summarize(digest), access.name)),
+        now=now,
+        urgency=Urgency.NEWS,
+    )
 
 
 def describe(digest: DigestRow) -> Mapping[str, Any]:

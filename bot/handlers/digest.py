@@ -124,8 +124,12 @@ def _resume(context: Context, request: Command | Press, word: str) -> Response:
         digest = service.get_manageable_digest(
             tx, context.access, digest_id, context.now, here=request.channel_id, lock=True
         )
+        owner_id = digest.owner_id
         digest = service.resume_digest(tx, context.access, request.person.user_id, digest, context.now)
-        return _confirm(tx, context, request, f"You resumed digest {digest.id}.", digest)
+        sentence = f"You resumed digest {digest.id}."
+        if digest.owner_id != owner_id:
+            sentence += " " + answers.BECAME_OWNER
+        return _confirm(tx, context, request, sentence, digest)
 
 
 def _remove(context: Context, request: Command | Press, word: str) -> Response:

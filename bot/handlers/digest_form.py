@@ -76,10 +76,12 @@ def open_existing(context: Context, digest: DigestRow, request: Command | Press)
             channel_id=digest.channel_id,
             schedule=spoken if speakable else digest.cron,
             zone=digest.zone,
-            query=_name_owner(context, parse_query(digest.filters)),
+            # Who has left is shown as typed, and refused when the form is submitted.
+            query=search.name_owner_leniently(context.connection, context.access, parse_query(digest.filters)),
             choices=filter_fields.list_choices(context),
             skip_empty=digest.skip_empty,
             picture=digest.picture,
+            owner=None if digest.owner_id == context.access.member_id else digest.owner,
         )
     )
 
@@ -90,13 +92,6 @@ class _FormValues:
 
     channel_id: str
     draft: Draft
-
-
-def _name_owner(context: Context, query: ListQuery) -> ListQuery:
-    try:
-        return search.name_owner(context.connection, context.access, query)
-    except InvalidInput:  # they have left: the form shows what was typed, and says so when it is submitted
-        return query
 
 
 def _read_form(request: Submission) -> _FormValues | FormErrors:
@@ -157,6 +152,8 @@ def handle_submission(context: Context, request: Submission) -> Response:
         else:
             digest = service.create_digest(tx, context.access, user_id, channel.id, draft, context.now)
         sentence = f"You changed digest {digest.id}." if changed else f"You created digest {digest.id}."
+        if changed and digest.owner_id != changed.owner_id:
+            sentence += " " + answers.BECAME_OWNER
         shown = answers.render_saved(sentence, digest, summarize(digest), notes)
         if request.origin.get("s") == "modal":
             place = redraw.Place.of_origin(request.origin)

@@ -82,6 +82,14 @@ def name_owner(connection: Connection, access: Access, query: ListQuery) -> List
     return replace(query, owner=build_reference(connection, access, member))
 
 
+def name_owner_leniently(connection: Connection, access: Access, query: ListQuery) -> ListQuery:
+    """The query with the owner by name; as it is if that is nobody now, or several."""
+    try:
+        return name_owner(connection, access, query)
+    except InvalidInput:
+        return query
+
+
 def is_plain(query: ListQuery) -> bool:
     """Whether a query filters by status only."""
     return query == ListQuery(show=query.show)

@@ -18,6 +18,7 @@ from bot.messages.blocks import (
     format_date,
     message,
     section,
+    text_message,
 )
 from bot.messages.digest import Summary, render_reason
 from storage.digest_rows import DigestRow, History
@@ -25,6 +26,7 @@ from storage.digest_rows import DigestRow, History
 # Each takes two blocks, and a message has at most 50.
 MOST_LISTED = 20
 AUDIENCE_NAMED = 5  # projects
+BECAME_OWNER = "You own it now, so it shows what you can see."
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,8 @@ def build_buttons(row: DigestRow, *, may_change: bool, confirmed: bool = False) 
     """The buttons of a digest. Who may not change it may still look at it and stop it."""
     value = str(row.id)
     pause = confirm("Pause this digest?", "It is not sent until somebody resumes it.", "Pause") if confirmed else None
-    resume = confirm("Resume this digest?", "You become its owner: it shows what you see.", "Resume")
+    resumed = "It is sent on its schedule again. If its owner may no longer show it, you become its owner."
+    resume = confirm("Resume this digest?", resumed, "Resume")
     remove = confirm("Remove this digest?", "It will not be sent again. This cannot be undone.", "Remove")
     buttons = [button("Preview", "digest_preview", value)]
     if not row.date_paused:
@@ -163,6 +166,14 @@ def render_paused_notice(row: DigestRow, summary: Summary, command: str, *, may_
     reason = encode_entities(row.pause_reason or "")
     text = f"Tocsin paused digest {row.id}. {reason}\n{render_description(row, summary)}\n{advice}"
     return message(text, [section(text), actions(build_buttons(row, may_change=may_change))])
+
+
+def render_taken_over(row: DigestRow, summary: Summary, by: str) -> Message:
+    """The direct message to somebody who owned a digest, after another one has changed what it shows, or resumed it."""
+    name = escape(by)
+    return text_message(
+        f"{name} owns your digest {row.id} now. It shows what {name} can see.\n{render_description(row, summary)}"
+    )
 
 
 def capitalize(sentence: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bot.incidents.filters import ListQuery
+from bot.incidents.markup import escape
 from bot.messages.blocks import (
     MAX_FORM_TITLE,
     MAX_OPTION_TEXT,
@@ -14,19 +15,26 @@ from bot.messages.blocks import (
     actions,
     build_input,
     button,
+    context,
     divider,
     plain_text,
     section,
+    truncate,
 )
 from bot.messages.digest import Summary
 from bot.messages.digest_answers import Notes, capitalize, render_notes
 from bot.messages.forms import FilterChoices, Form, build_digest_filters
+from bot.messages.incident_parts import NAME_LENGTH
 
 # block_id and action_id of each field.
 CHANNEL, SCHEDULE, ZONE, EMPTY, PICTURE = "channel", "schedule", "zone", "empty", "picture"
 WORDS = "words"  # where a mistake in the filters stands that no other field is at fault for
 MAX_FORM_BLOCKS = 100
 
+_OF_OTHER = (
+    "{owner} owns this digest, and it shows what they can see. If you change its channel or its filters, you become its"
+    " owner."
+)
 _EMPTY = (("send", "Send a short all-clear"), ("skip", "Send nothing"))
 
 
@@ -42,8 +50,9 @@ def render_form(
     choices: FilterChoices,
     skip_empty: bool,
     picture: bool,
+    owner: str | None = None,
 ) -> Form:
-    """The form with these values."""
+    """The form with these values. `owner` is the name of the digest's owner, if that is somebody else."""
     channel: dict[str, Any] = {
         "type": "conversations_select",
         "action_id": CHANNEL,
@@ -86,6 +95,8 @@ def render_form(
         ),
         actions([button("Preview", "digest_form_preview", "preview")]),
     ]
+    if owner:
+        blocks.insert(0, context(_OF_OTHER.format(owner=truncate(escape(owner), NAME_LENGTH))))
     return {
         "type": "modal",
         "callback_id": "digest",

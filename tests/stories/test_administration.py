@@ -221,7 +221,7 @@ def test_calls_digests_and_silences_are_changed_with_their_own_buttons(world: Wo
     window.wait_for(lambda shown: "You paused digest" in shown.text and "Resume" in shown.buttons)
     world.dan.press(window, "Edit")
     assert world.dan.wait_for_form().submit().closed
-    window.wait_for(lambda shown: "You changed digest" in shown.text and "owned by Dan Wu" in shown.text)
+    window.wait_for(lambda shown: "You changed digest" in shown.text and "owned by Ada Obi" in shown.text)
     world.dan.press(window, "Remove")
     window.wait_for(lambda shown: "You removed digest" in shown.text and "No digests." in shown.text)
     window.close()

@@ -290,7 +290,8 @@ def test_an_owner_without_access_ends_it_and_is_told_once(world: World) -> None:
     assert len([one for one in world.ben.direct_messages() if "Tocsin paused digest" in one.text]) == 1
     # A manager takes it over.
     answer = world.ask(world.dan, f"digest resume {digest_id}")
-    assert "You resumed digest" in answer.text
+    assert f"You resumed digest {digest_id}. You own it now" in answer.text
+    world.ben.wait_for_message(containing=f"Dan Wu owns your digest {digest_id} now.")
     time_comes(world, digest_id)
     wait_for_post(world, world.cast.checkout, "1 open incident\n")
 
@@ -519,6 +520,20 @@ def test_a_filter_that_means_nothing_any_more_is_refused_at_its_field(world: Wor
     assert "There is no project “checkout”" in world.ada.wait_for_form("Tocsin").text
 
 
+def test_another_time_or_look_leaves_the_owner(world: World) -> None:
+    made, _ = add(world, '"hourly" project:checkout team:payments,unassigned owner:ada@acme.test')
+    world.ask(world.dan, f"digest edit {made}")
+    form = world.dan.wait_for_form(f"Digest {made}")
+    assert form.fill("When", "weekdays at 7").choose("When nothing is open", "Send nothing").submit().closed
+    world.dan.wait_for_message(world.cast.checkout, containing=f"You changed digest {made}.")
+    for words in (f"digest pause {made}", f"digest resume {made}"):
+        assert "You own it now" not in world.ask(world.dan, words).text
+    listed = world.ask(world.dan, "digest list").text
+    assert "Every weekday at 7:00 AM" in listed and "owned by Ada Obi" in listed
+    world.rest()
+    assert not [one for one in world.ada.direct_messages() if "owns your digest" in one.text]
+
+
 def test_whoever_changes_a_digest_answers_for_what_it_shows(world: World) -> None:
     world.apply(ORGANIZATION.replace("Ben Tal, role: member", "Ben Tal, role: admin"))
     world.declare("Payments fail with 502")
@@ -529,8 +544,13 @@ def test_whoever_changes_a_digest_answers_for_what_it_shows(world: World) -> Non
     world.ask(world.ben, f"digest edit {narrow}")
     form = world.ben.wait_for_form(f"Digest {narrow}")
     assert form.value("Project") == "Checkout"
+    assert "Ada Obi owns this digest" in form.text
     form.choose("Project")
     assert form.submit().closed
+    answer = world.ben.wait_for_message(world.cast.checkout, containing=f"You changed digest {narrow}.")
+    assert "You own it now, so it shows what you can see." in answer.text
+    note = world.ada.wait_for_message(containing=f"Ben Tal owns your digest {narrow} now.")
+    assert "It shows what Ben Tal can see." in note.text
     time_comes(world, narrow)
     digest = wait_for_post(world, world.cast.checkout, "1 open incident\n")
     assert "Search is slow" not in digest.text
