@@ -28,6 +28,7 @@ class SilenceRow:
     team: str | None  # name
     maker_sees: bool | None  # whether its maker still sees the incident, or what is in maintenance
     in_alertmanager: bool  # whether it stands there too
+    holding: bool  # whether open incidents are still to be compared with it
     holds: int  # open incidents that the caller sees
 
 
@@ -52,13 +53,39 @@ class HeldIncident:
 
 
 @dataclass(frozen=True, slots=True)
+class MatchedIncident:
+    """An open incident that was compared with a silence."""
+
+    id: int
+    new: bool  # it is held from now on
+    before: bool  # it was held by this silence before
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a silence holds since it was made."""
+
+    incidents: int  # open ones
+    more: bool = False  # whether others are still to be compared with it
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedHold:
+    """A silence in force that is still to be compared with open incidents."""
+
+    organization_id: int
+    id: int
+    after: int  # with those whose ids are greater
+
+
+@dataclass(frozen=True, slots=True)
 class NewSilence:
     """A silence that was made."""
 
     id: int
     incident: IncidentHead
     ends: datetime
-    held: int  # open incidents that it holds now
+    held: Held
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +94,20 @@ class HeldBack:
 
     incidents: int  # whose cards it held back
     still_open: int  # of these, those that are open and get their cards now
+
+    def __add__(self, other: HeldBack) -> HeldBack:
+        return HeldBack(self.incidents + other.incidents, self.still_open + other.still_open)
+
+
+@dataclass(frozen=True, slots=True)
+class UnfinishedEnd:
+    """A silence that has ended and still holds incidents."""
+
+    silence: SilenceRow
+    after: int  # those whose ids are greater
+    released: HeldBack  # what it held back of those that it no longer holds
+    ended_by: int | None  # member; None: its time came
+    by: str | None  # name of who ended it, unless that was its maker
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +126,11 @@ class EndedSilence:
     held_back: HeldBack
     seen: HeldBack  # what of it the one who ended it sees
     others: Sequence[OtherSilence]  # in force, for the same alerts; the one that ends last before the others
+    more: bool = False  # whether it still holds incidents, which the worker releases
+    by: str | None = (
+        None  # name of who ended it, if that was neither its maker nor its time, and the worker tells of it
+    )
+    released: int = 0  # incidents, in the transaction that ended it
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +142,7 @@ class StartedMaintenance:
     project: str | None  # slug
     team: str | None  # name
     environment: str | None
-    held: int  # open incidents that it holds now
+    held: Held
 
 
 @dataclass(frozen=True, slots=True)

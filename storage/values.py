@@ -95,7 +95,7 @@ class Work(IntFlag):
     STORMS = 8  # storms are to end
     CALLS = 16  # steps of calls are due
     USERGROUPS = 32  # user groups are to be read from Slack
-    SILENCES = 64  # silences are to end
+    SILENCES = 64  # silences are to end, or to hold or release more incidents
     OFFERS = 128  # offers to take over incidents lapse
     REMINDERS = 256  # owners are to be asked
     PERSONAL_DIGESTS = 512  # personal digests are due

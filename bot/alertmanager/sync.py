@@ -291,7 +291,7 @@ class _Changes:
         elif abs(there.ends - silence.ends) >= timedelta(seconds=1):
             with self._store.write() as tx:
                 queries.set_end(tx, silence, there.ends)
-                rules.redraw_held(tx, silence.organization_id, silence.id, self._now)
+                rules.hold_matching(tx, silence.organization_id, silence.id, self._now)  # their cards show the new end
 
     def _end_here(self, silence: StandingSilence) -> None:
         with self._store.write() as tx:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from bot import tracing
 from bot.calls.metrics import CallMetrics
 from bot.calls.quiet_hours import find_end
+from bot.incidents import silences
 from bot.messages.calls import render_blind_note
 from storage.call_rows import Callee, CallOutcome, CallRecord, DueStep, StepKey
 from storage.engine import Store
@@ -78,6 +79,9 @@ def fire_batch(tx: Connection, now: datetime, *, most: int = BATCH) -> Sequence[
     due = calls.lock_due_steps(tx, now, most)
     if not due:
         return None
+    late = {step.key.incident_id for step in due if step.may_be_held}
+    if late and silences.hold_before_call(tx, late, now):
+        due = calls.lock_due_steps(tx, now, most)
     with tracing.span("calls due", steps=len(due)):
         return _make_steps(tx, due, now)
 

@@ -24,6 +24,7 @@ from storage.queries import (
     handoffs,
     notifications,
     owner_reminders,
+    silence_holding,
     silences,
     storms,
 )
@@ -162,7 +163,7 @@ def _list_entries(
     entries = [change for change in changes if isinstance(change, EntryChange) and change.id in audiences]
     # A silence may have been made while the alert was taken in, and a person may have reopened what one matches.
     matched = {change.incident_id for change in changes if change.id in audiences and audiences[change.id].has_silences}
-    silences.hold_incidents(tx, matched, now)
+    silence_holding.hold_incidents(tx, matched, now)
     held = silences.find_held(tx, matched)
     # What an alert changes while it is silenced stays quiet; what people do does not.
     return [one for one in entries if one.incident_id not in held or audiences[one.id].author_id is not None]

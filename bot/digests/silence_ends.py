@@ -1,7 +1,8 @@
 """Ends the silences whose time has come, and tells their makers what they held back.
 
 The row of a silence is locked meanwhile, and one that has ended is not due again. So each ends once, with any number of
-replicas, even if some are killed.
+replicas, even if some are killed. What a silence still has to hold or to release is done in batches, which any replica
+takes up where another one stopped.
 """
 
 from __future__ import annotations
@@ -11,13 +12,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from bot.incidents.silences import end_blind_silences, end_due_silences
+from bot.incidents.silences import end_blind_silences, end_due_silences, go_on_holding, go_on_releasing
 from bot.people.notices import notify_maker
 from storage.engine import Store
 from storage.silence_rows import EndedSilence
 
 BLIND_EVERY = timedelta(minutes=1)
-BATCH = 50  # silences in one transaction; each may have held thousands of incidents
+BATCH = 50  # silences in one transaction
+BATCHES_AT_ONCE = 5  # of incidents, before digests and other work of the thread have their turn
 
 
 def end_due(store: Store, now: datetime) -> int:
@@ -43,3 +45,20 @@ def _end_all(store: Store, now: datetime, end: Callable[[Connection, datetime, i
         count += len(ended)
         if len(ended) < BATCH:
             return count
+
+
+def go_on(store: Store, now: datetime) -> bool:
+    """Holds and releases more of the incidents of silences. Returns whether there may be others.
+
+    Raises DatabaseAway, Contended.
+    """
+    for _ in range(BATCHES_AT_ONCE):
+        with store.write() as tx:
+            held = go_on_holding(tx, now)
+        with store.write() as tx:
+            released = go_on_releasing(tx, now)
+            if released is not None:
+                notify_maker(tx, released, now, by=released.by)
+        if not held and released is None:
+            return False
+    return True

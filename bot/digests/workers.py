@@ -25,7 +25,7 @@ from bot.digests.pausing import settle_posted
 from bot.digests.publisher import LEASE_S, Publisher
 from bot.digests.scheduler import fire_due
 from bot.digests.sending import SendingRenderer
-from bot.digests.silence_ends import BLIND_EVERY, end_blind, end_due
+from bot.digests.silence_ends import BLIND_EVERY, end_blind, end_due, go_on
 from bot.messages.blocks import Message
 from bot.people.identity import Identity
 from bot.saturation import PoolUse
@@ -79,7 +79,7 @@ class DigestWorkers:
         self._sending = SendingRenderer(self._metrics)
         self._free_publishers = threading.BoundedSemaphore(PUBLISHERS)
         self._kinds: tuple[tuple[Work, Callable[[datetime], object]], ...] = (
-            (Work.SILENCES, lambda now: end_due(store, now)),
+            (Work.SILENCES, self._do_silences),
             (ALL_WORK, self._end_blind),
             (Work.OFFERS, lambda now: end_lapsed_offers(store, now)),
             (Work.REMINDERS, lambda now: remind_owners(store, now)),
@@ -97,6 +97,7 @@ class DigestWorkers:
             | Work.FIRES
             | Work.POSTED
         )
+        self._signal = signal
         self._ticks = WorkThread("digests", self.tick, signal)
         self._scheduler = BackgroundScheduler(timezone=UTC, daemon=True)
         # Silences that nobody is to see any more are looked for at the same time.
@@ -164,6 +165,11 @@ class DigestWorkers:
                 problem = error
         if problem is not None:
             raise problem
+
+    def _do_silences(self, now: datetime) -> None:
+        end_due(self._store, now)
+        if go_on(self._store, now):
+            self._signal.wake(Work.SILENCES)
 
     def _end_blind(self, now: datetime) -> None:
         if self._blind_ended is None or abs(now - self._blind_ended) >= BLIND_EVERY:

@@ -24,7 +24,7 @@ from sqlalchemy import Connection
 
 from bot.incidents import lifecycle
 from bot.incidents.plain_text import has_visible
-from storage.queries import intake, outbox, silences
+from storage.queries import intake, outbox, silence_holding
 from storage.queries.intake import AlertIncident, AlertMemoryRow
 from storage.rows import DESCRIPTION, AlertKey, AlertText, NewIncident
 from storage.values import Status, StatusMethod
@@ -279,7 +279,7 @@ class _Batch:
             intake.update_alert_texts(self._tx, self._words)
             outbox.redraw_cards(self._tx, self._words, self._now)
         if self._has_silences:
-            silences.hold_incidents(self._tx, self._to_match, self._now)
+            silence_holding.hold_incidents(self._tx, self._to_match, self._now)
 
     def _keep(self, incident: AlertIncident, alert: Alert) -> None:
         self.incidents[alert.key] = incident

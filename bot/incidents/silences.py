@@ -2,11 +2,15 @@
 
 Whoever sees an incident may silence its alert, and may end any silence of a project that they see. A silence holds only
 incidents that its maker sees. Of several silences that match an incident, the one that ends last holds it.
+
+A silence is in force, or has ended, as a whole. It may match a hundred thousand open incidents: who makes or ends it
+has those of one batch held or released, and the worker goes on with the others. Each incident is released with its log
+entry, its card and its calls in one transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,9 +25,19 @@ from bot.incidents.silence_times import find_end_of_day
 from bot.incidents.words import shorten
 from storage.audit_rows import AuditAction, AuditChange
 from storage.queries import calls, outbox
+from storage.queries import silence_holding as holding
 from storage.queries import silences as queries
 from storage.rows import IncidentHead
-from storage.silence_rows import EndedSilence, HeldBack, HeldIncident, NewSilence, SilencedAlert, SilenceRow
+from storage.silence_rows import (
+    EndedSilence,
+    Held,
+    HeldBack,
+    HeldIncident,
+    NewSilence,
+    OtherSilence,
+    SilencedAlert,
+    SilenceRow,
+)
 
 USAGE = "silence N DURATION|until:… [reason]"
 END_USAGE = "silence end ID"
@@ -135,14 +149,36 @@ def check_reason(reason: str, usage: str) -> None:
         )
 
 
-def hold_matching(tx: Connection, organization_id: int, silence_id: int, now: datetime) -> int:
-    """Has a new silence hold the open incidents that it matches, and returns how many. Their cards are redrawn."""
-    held = queries.hold_matching(tx, organization_id, silence_id, now)
-    # What is being opened right now is not seen yet; what is opened later finds the silence.
-    queries.lock_openings(tx, organization_id)
-    held += queries.hold_matching(tx, organization_id, silence_id, now)
+def hold_matching(tx: Connection, organization_id: int, silence_id: int, now: datetime, *, after: int = 0) -> Held:
+    """Has a silence hold the open incidents that it matches, of a batch behind `after`. Their cards are redrawn.
+
+    The worker goes on with what is left. Repeated from the beginning, it changes nothing but the cards.
+    """
+    compared = last = holding.hold_batch(tx, organization_id, silence_id, after, now)
+    if len(last) < holding.BATCH:
+        # What is being opened right now is not seen yet; what is opened later finds the silence.
+        holding.lock_openings(tx, organization_id)
+        last = holding.hold_batch(tx, organization_id, silence_id, after, now)
+        compared = [*compared, *last]
+    more = len(last) == holding.BATCH
+    holding.set_hold_after(tx, organization_id, silence_id, last[-1].id if more else None)
+    outbox.redraw_cards(tx, {one.id for one in compared if one.new or one.before}, now)
+    return Held(sum(one.new for one in compared), more)
+
+
+def go_on_holding(tx: Connection, now: datetime) -> bool:
+    """Compares a silence with the next open incidents. Returns False if no silence has any left."""
+    found = holding.lock_unfinished_hold(tx)
+    if found is not None:
+        hold_matching(tx, found.organization_id, found.id, now, after=found.after)
+    return found is not None
+
+
+def hold_before_call(tx: Connection, incident_ids: Collection[int], now: datetime) -> bool:
+    """Has silences hold incidents that they will be compared with later. Returns whether that changed anything."""
+    held = holding.hold_incidents(tx, incident_ids, now)
     outbox.redraw_cards(tx, held, now)
-    return len(held)
+    return bool(held)
 
 
 # --- listing and ending ------------------------------------------------------------------------------------
@@ -165,7 +201,7 @@ def end_silence(tx: Connection, access: Access, silence_id: int, now: datetime) 
 
 def end_due_silences(tx: Connection, now: datetime, most: int) -> list[EndedSilence]:
     """Ends at most `most` silences whose time has come, without those that another replica is ending."""
-    return [_end(tx, silence, now) for silence in queries.lock_due_silences(tx, now, most)]
+    return _end_all(tx, queries.lock_due_silences(tx, now, most), now)
 
 
 def end_blind_silences(tx: Connection, now: datetime, most: int) -> list[EndedSilence]:
@@ -173,7 +209,23 @@ def end_blind_silences(tx: Connection, now: datetime, most: int) -> list[EndedSi
 
     What burns gets its card then.
     """
-    return [_end(tx, silence, now) for silence in queries.lock_blind_silences(tx, most)]
+    return _end_all(tx, queries.lock_blind_silences(tx, most), now)
+
+
+def go_on_releasing(tx: Connection, now: datetime) -> EndedSilence | None:
+    """Has a silence that ended release more of what it holds; None if none holds anything any more."""
+    found = holding.lock_unfinished_end(tx)
+    if found is None:
+        return None
+    silence = found.silence
+    held = holding.list_to_release(tx, silence, found.ended_by, now, None, after=found.after, most=holding.BATCH)
+    more = len(held) == holding.BATCH
+    holding.set_release_after(tx, silence, held[-1].id if more else None)
+    counted = _count(_release(tx, held, now))
+    total = found.released + counted
+    if more:
+        holding.add_released(tx, silence, counted)
+    return EndedSilence(silence, total, total, _list_others(tx, silence, now, None, more=more), more, found.by)
 
 
 def end_followed(tx: Connection, organization_id: int, silence_id: int, now: datetime) -> EndedSilence | None:
@@ -182,22 +234,54 @@ def end_followed(tx: Connection, organization_id: int, silence_id: int, now: dat
     return None if silence is None else _end(tx, silence, now)
 
 
-def redraw_held(tx: Connection, organization_id: int, silence_id: int, now: datetime) -> None:
-    """Has the cards of the incidents that a silence holds show its new end."""
-    outbox.redraw_cards(tx, queries.list_held(tx, organization_id, silence_id), now)
+def _end_all(tx: Connection, silences: Sequence[SilenceRow], now: datetime) -> list[EndedSilence]:
+    """Ends silences, which release together what one of them would in a transaction."""
+    room = holding.BATCH
+    ended = []
+    for silence in silences:
+        ended.append(_end(tx, silence, now, most=room))
+        room -= ended[-1].released
+    return ended
 
 
-def _end(tx: Connection, silence: SilenceRow, now: datetime, by: Access | None = None) -> EndedSilence:
+def _end(
+    tx: Connection, silence: SilenceRow, now: datetime, by: Access | None = None, *, most: int | None = None
+) -> EndedSilence:
+    """Ends a silence, and releases up to `most` of the incidents that it holds (None: a batch).
+
+    The worker releases the others.
+    """
+    most = holding.BATCH if most is None else most
     project_ids = by.project_ids if by else None
-    held = queries.end_silence(tx, silence, by.member_id if by else None, now, project_ids)
+    member_id = by.member_id if by else None
+    held = holding.list_to_release(tx, silence, member_id, now, project_ids, after=0, most=most)
+    more = len(held) == most
+    after = held[-1].id if held else 0
+    holding.end_silence(tx, silence, member_id, now, release_after=after if more else None)
+    without_card = _release(tx, held, now)
+    held_back = _count(without_card)
+    if more:
+        holding.add_released(tx, silence, held_back)
+    seen = _count([one for one in without_card if one.seen])
+    others = _list_others(tx, silence, now, project_ids, more=more)
+    return EndedSilence(silence, held_back, seen, others, more, released=len(held))
+
+
+def _list_others(
+    tx: Connection, silence: SilenceRow, now: datetime, project_ids: Sequence[int] | None, *, more: bool
+) -> Sequence[OtherSilence]:
+    """The silences that still hold what an ended one held, once it has released all."""
+    return () if more else holding.list_others(tx, silence, now, project_ids)
+
+
+def _release(tx: Connection, held: Sequence[HeldIncident], now: datetime) -> list[HeldIncident]:
+    """Has other silences hold what an ended one no longer holds. Returns what none does and has no card."""
     still_open = [one.id for one in held if one.is_open]
-    queries.hold_incidents(tx, still_open, now)
+    holding.hold_incidents(tx, still_open, now)
     still_held = queries.find_held(tx, still_open)  # also by what an expansion has just found
     outbox.redraw_cards(tx, still_open, now)
     calls.resume(tx, {one.id: now for one in held if one.is_open and one.id not in still_held})
-    without_card = [one for one in held if not one.has_card and one.id not in still_held]
-    seen = _count([one for one in without_card if one.seen])
-    return EndedSilence(silence, _count(without_card), seen, queries.list_others(tx, silence, now, project_ids))
+    return [one for one in held if not one.has_card and one.id not in still_held]
 
 
 def _count(held: Sequence[HeldIncident]) -> HeldBack:

@@ -30,7 +30,15 @@ from bot.messages.blocks import (
 from bot.messages.forms import Form, build_form, build_select, build_several, build_text_field
 from bot.messages.incident import build_view_button, render_title
 from storage.rows import IncidentHead
-from storage.silence_rows import EndedSilence, HeldBack, NewSilence, SilencedAlert, SilenceRow, StartedMaintenance
+from storage.silence_rows import (
+    EndedSilence,
+    Held,
+    HeldBack,
+    NewSilence,
+    SilencedAlert,
+    SilenceRow,
+    StartedMaintenance,
+)
 
 PRESETS = {
     "30m": "30 minutes",
@@ -89,8 +97,8 @@ def render_made(made: NewSilence) -> Confirmation:
         f"You silenced the alert of {render_incident_title(made.incident)} until {format_date(made.ends)}"
         f" (silence {made.id})."
     )
-    if made.held > 1:
-        sentence += f" It holds {_count_open(made.held)}."
+    if made.held.more or made.held.incidents > 1:
+        sentence += _render_held(made.held)
     buttons = [build_view_button(made.incident.identifier), build_end_button(made.id)]
     return Confirmation(sentence, buttons, on_card=True)
 
@@ -99,8 +107,8 @@ def render_started(started: StartedMaintenance) -> Confirmation:
     """The answer to who started maintenance."""
     subject = _render_matched(started.project, started.team, started.environment)
     sentence = f"You silenced {subject} until {format_date(started.ends)} (silence {started.id})."
-    if started.held:
-        sentence += f" It holds {_count_open(started.held)}."
+    if started.held.more or started.held.incidents:
+        sentence += _render_held(started.held)
     return Confirmation(sentence, [build_end_button(started.id)])
 
 
@@ -127,6 +135,13 @@ def _render_subject(silence: SilenceRow) -> str:
         return "alerts that are silenced in Alertmanager"
     team = silence.team or ("a removed team" if "team" in silence.matchers else None)
     return _render_matched(silence.project, team, silence.matchers.get("environment"))
+
+
+def _render_held(held: Held) -> str:
+    """What a new silence holds, as a further sentence."""
+    if not held.more:
+        return f" It holds {_count_open(held.incidents)}."
+    return f" It holds {_count_open(held.incidents)} so far, and I am going through the rest now."
 
 
 def _count_open(count: int) -> str:
@@ -169,6 +184,7 @@ def _render_listed(silence: SilenceRow) -> str:
     lines = [
         f"{bold(f'Silence {silence.id}')} · {_render_subject(silence)}",
         f"Until {format_date(silence.ends)} · by {escape(silence.maker)} · holds {_count_open(silence.holds)}"
+        + (" so far" if silence.holding else "")
         + (" · also in Alertmanager" if silence.in_alertmanager and silence.member_id is not None else ""),
     ]
     if labels := silence.matchers.get("labels"):
@@ -182,7 +198,12 @@ def _render_listed(silence: SilenceRow) -> str:
 
 def render_ended(ended: EndedSilence) -> str:
     """The sentence (mrkdwn) for who ended a silence."""
-    return f"You ended silence {ended.silence.id}. {_render_held_back(ended.seen)}{_render_others(ended)}"
+    id_ = ended.silence.id
+    if ended.more:
+        return (
+            f"You ended silence {id_}. I am going through the incidents that it held: those still open get their cards."
+        )
+    return f"You ended silence {id_}. {_render_held_back(ended.seen)}{_render_others(ended)}"
 
 
 def render_ended_note(ended: EndedSilence, by: str | None) -> Message:

@@ -31,10 +31,10 @@ def send_notice(tx: Connection, person: Person, message: Message, key: str, now:
 def notify_maker(tx: Connection, ended: EndedSilence, now: datetime, *, by: str | None = None) -> None:
     """Sends the maker of a silence a direct message that it ended, if they still see what it was for.
 
-    `by` is who ended it; None: its time came.
+    `by` is who ended it; None: its time came. While it still holds incidents, the message waits: it counts all of them.
     """
     silence = ended.silence
-    if not silence.maker_sees or silence.workspace_id is None or silence.member_id is None:
+    if ended.more or not silence.maker_sees or silence.workspace_id is None or silence.member_id is None:
         return
     outbox.enqueue(
         tx,

@@ -92,7 +92,13 @@ class Incident(Base):
             postgresql_where=text("owner_id IS NOT NULL"),
         ),
         Index("ix_incident_organization_id_dedup_key", "organization_id", "dedup_key", "id"),
-        Index("ix_incident_silence", "organization_id", "silence_id", postgresql_where=text("silence_id IS NOT NULL")),
+        Index(
+            "ix_incident_of_silence",
+            "organization_id",
+            "silence_id",
+            "id",
+            postgresql_where=text("silence_id IS NOT NULL"),
+        ),
         CheckConstraint("status IN (1, 2, 10, 20)", name="status_known"),
         CheckConstraint("(status = 2) = (date_closed IS NOT NULL)", name="closed_has_date"),
     )

@@ -11,12 +11,14 @@ from sqlalchemy.orm import Mapped, mapped_column
 from storage.models.base import Base, cascade, cascade_within, null_within
 
 _IN_FORCE = text("date_ended IS NULL")
+_UNFINISHED = text("hold_after IS NOT NULL OR release_after IS NOT NULL")
 
 
 class Silence(Base):
     """Alerts that make no cards until a moment. `incident.silence_id` names the one that matched an incident.
 
-    It is in force until `date_ended`, which the tick sets once `ends` has passed, or a person before that.
+    It is in force until `date_ended`, which the tick sets once `ends` has passed, or a person before that. Incidents
+    are held and released in batches, in the order of their ids.
     """
 
     __tablename__ = "silence"
@@ -29,6 +31,7 @@ class Silence(Base):
         PrimaryKeyConstraint("organization_id", "id"),
         Index("ix_silence_in_force", "organization_id", "ends", postgresql_where=_IN_FORCE),
         Index("ix_silence_due", "ends", postgresql_where=_IN_FORCE),
+        Index("ix_silence_unfinished", "organization_id", "id", postgresql_where=_UNFINISHED),
         Index(
             "uq_silence_alertmanager",
             "organization_id",
@@ -60,3 +63,8 @@ class Silence(Base):
     alertmanager_keys: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default="{}")
     alertmanager_done: Mapped[bool] = mapped_column(server_default=false())  # its end has been followed there and here
     ended_by: Mapped[int | None] = mapped_column(index=True)
+    hold_after: Mapped[int | None]  # open incidents with greater ids are still to be compared with it
+    release_after: Mapped[int | None]  # it has ended, and goes on holding incidents with greater ids
+    # What it held back of those that were released; how many of these were open.
+    released: Mapped[int] = mapped_column(server_default=text("0"))
+    released_open: Mapped[int] = mapped_column(server_default=text("0"))

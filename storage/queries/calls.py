@@ -16,6 +16,7 @@ from storage.prepared import PreparedStatement
 from storage.queries.home_workspaces import first_workspace
 from storage.queries.oncall import MEMBER_OF_USER
 from storage.queries.outbox import wake_after_commit
+from storage.queries.silence_holding import may_be_held_later
 from storage.queries.silences import SILENCED_UNTIL
 from storage.queries.visibility import sees_incident
 from storage.values import ActivityType, Status, Work
@@ -104,7 +105,8 @@ def resume(tx: Connection, since: Mapping[int, datetime]) -> None:
 _DUE = f"""
 SELECT c.organization_id, c.incident_id, c.round, c.step, c.repetition, c.team_id, t.name, t.timezone, c.severity,
        c.who, c.repeat_s, c.quiet, c.until = 'acknowledged', c.since, i.status, i.identifier, i.title, i.owner_id,
-       {SILENCED_UNTIL}, o.incidents, {first_workspace("o.id")}
+       {SILENCED_UNTIL}, o.incidents, {first_workspace("o.id")},
+       {may_be_held_later("c.organization_id", "c.incident_id")}
 FROM call_step c JOIN incident i ON i.id = c.incident_id JOIN organization o ON o.id = c.organization_id
 JOIN team t ON t.id = c.team_id
 WHERE c.due_at <= %(now)s

@@ -53,7 +53,9 @@ def _build_parts(posts_due: str, served: str) -> dict[Work, str]:
         "   SELECT FROM usergroup g WHERE g.workspace_id = w.id AND g.id = k.id"
         "   AND (g.date_checked >= %(now)s - %(valid_for)s OR g.asked_until > %(now)s))) THEN %(now)s END",
         Work.SILENCES: "LEAST((SELECT min(ends) FROM silence WHERE date_ended IS NULL AND alertmanager_id IS NULL),"
-        " (SELECT min(ends) FROM silence WHERE date_ended IS NULL AND alertmanager_id IS NOT NULL) + %(followed)s)",
+        " (SELECT min(ends) FROM silence WHERE date_ended IS NULL AND alertmanager_id IS NOT NULL) + %(followed)s,"
+        " CASE WHEN EXISTS (SELECT FROM silence WHERE hold_after IS NOT NULL OR release_after IS NOT NULL)"
+        " THEN %(now)s END)",
         Work.OFFERS: "(SELECT min(h.expires_at) FROM handoff_item i"
         " JOIN handoff h ON h.organization_id = i.organization_id AND h.id = i.handoff_id WHERE i.state = 'offered')",
         Work.REMINDERS: "(SELECT min(due_at) FROM owner_reminder)",

@@ -155,7 +155,7 @@ def test_a_card_that_is_posted_while_a_silence_is_being_made_shows_it(world: Wor
             " RETURNING organization_id, id",
             {"now": now, "ends": now + timedelta(hours=1)},
         ).one()
-        assert hold_matching(silencing, organization_id, again, now) == 1
+        assert hold_matching(silencing, organization_id, again, now).incidents == 1
         with world.store.write() as tx:
             redraw_cards(tx, [incident_id], now)
         world.rest()
