@@ -15,15 +15,19 @@ import random
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import Connection
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from benchmarks.commands import fill
 from storage.embedded import scratch_postgres
 from storage.engine import Store, create_pool
+from storage.errors import Contended
 from storage.queries import (
     acknowledging,
     activity,
@@ -39,9 +43,9 @@ from storage.queries import (
 )
 from storage.queries.destinations import Release
 from storage.queries.digest_fires import FirePlan, PreparedFire
-from storage.queries.leases import AllBut
+from storage.queries.leases import AllBut, Lease
 from storage.queries.log_entries import ENTRY_TYPES
-from storage.queries.post_kinds import UnknownPost
+from storage.queries.post_kinds import Post, UnknownPost
 from storage.queries.posts import Attempt, Delivered
 from storage.queries.replicas import ReplicaRow
 from storage.rows import IncidentHead
@@ -49,6 +53,7 @@ from storage.values import ActivityType, PostKind, Status, StatusMethod
 
 INCIDENTS = 20_000  # every tenth is open, and changes
 THREADS = 2
+PARTS = 10  # of all changes, after each of which the sizes are read
 BATCH = 25  # incidents changed in one transaction
 CHANNELS = 40
 DIGESTS = 500
@@ -56,10 +61,12 @@ MEMBERS = 20  # who respond
 SENT = 16  # messages sent in one transaction
 SEND_ROUNDS = 2  # after each batch
 SETTLES_S = 2.0  # what backends have counted is in the statistics by then
+TRIES = 20
 LATER = timedelta(seconds=1)  # what waits for a moment is sent at once
 KINDS = ("acknowledge",) * 8 + ("comment",) * 4 + ("status",) * 8
 
 out = sys.stdout
+T = TypeVar("T")
 
 _PREPARE = """
 UPDATE organization SET last_identifier = last_identifier;
@@ -117,11 +124,14 @@ def main() -> None:
             connection.exec_driver_sql(f"ALTER SYSTEM SET autovacuum_naptime = {chosen.naptime}")
             connection.exec_driver_sql("SELECT pg_reload_conf()")
             begun = time.monotonic()
-            change(url, changes // 2, 0)
-            half = read_sizes(connection)
-            change(url, changes - changes // 2, THREADS)
+            sizes = []
+            for part in range(PARTS):
+                change(url, changes // PARTS, part * THREADS)
+                sizes.append(read_sizes(connection))
+                out.write(f"{changes // PARTS * (part + 1):,} changes after {time.monotonic() - begun:.0f} s\n")
+                out.flush()
             took = time.monotonic() - begun
-            grown = read_sizes(connection)
+            half, grown = sizes[PARTS // 2 - 1], sizes[-1]
             for (table,) in connection.exec_driver_sql("SELECT relname FROM pg_stat_user_tables").all():
                 connection.exec_driver_sql(f'ALTER TABLE "{table}" SET (fillfactor = 100)')
             connection.exec_driver_sql("VACUUM FULL")
@@ -153,7 +163,7 @@ class Worker(threading.Thread):
                 connection.exec_driver_sql("SELECT member_id FROM destination WHERE member_id IS NOT NULL").scalars()
             )
             self._projects = list(connection.exec_driver_sql("SELECT id FROM project").scalars())
-            self._incidents = [
+            heads = [
                 incidents.parse_head(row)
                 for row in connection.exec_driver_sql(
                     "SELECT id, identifier, title, status, status_before_closing, date_started, date_closed"
@@ -162,20 +172,23 @@ class Worker(threading.Thread):
                     {"threads": THREADS, "number": number},
                 )
             ]
+            self._incidents = {head.id: head for head in heads}
 
     def run(self) -> None:
         """Makes the changes."""
         with closing(self._store):
             for batch in range(self._changes // BATCH):
-                chosen = sorted(self._random.sample(range(len(self._incidents)), BATCH))
-                with self._store.write() as tx:
-                    for place in chosen:
-                        self._incidents[place] = self._change(tx, self._incidents[place])
-                self._expand()
+                self._incidents.update(_insist(self._change_some))
+                _insist(self._expand)
                 for _ in range(SEND_ROUNDS):
                     self._send()
                 if batch % 20 == 0:
                     self._maintain()
+
+    def _change_some(self) -> dict[int, IncidentHead]:
+        chosen = sorted(self._random.sample(sorted(self._incidents), BATCH))
+        with self._store.write() as tx:
+            return {id_: self._change(tx, self._incidents[id_]) for id_ in chosen}
 
     def _change(self, tx: Connection, incident: IncidentHead) -> IncidentHead:
         now, member_id = self._now(), self._random.choice(self._members)
@@ -218,6 +231,9 @@ class Worker(threading.Thread):
         now = self._now() + LATER
         with self._store.read() as connection:
             leased = leases.lease_destinations(connection, AllBut(()), SENT, 30.0, now)
+        _insist(lambda: self._settle(_insist(lambda: self._begin(leased, now)), leased, now))
+
+    def _begin(self, leased: Sequence[Lease], now: datetime) -> Mapping[int, Post]:
         with self._store.write() as tx:
             targets = destinations.lock_free_targets(tx, leased, now)
             found = posts.find_next_posts(tx, [one.id for one in targets.values()], now, overdue=now, fair=())
@@ -225,6 +241,9 @@ class Worker(threading.Thread):
             posts.mark_sending(tx, [Attempt(post.id, now.timestamp(), None) for post in new], now, settles_in_s=15.0)
             empty = [Release(target) for target in targets.values() if target.id not in found]
             destinations.release_destinations(tx, empty, now)
+            return found
+
+    def _settle(self, found: Mapping[int, Post], leased: Sequence[Lease], now: datetime) -> None:
         with self._store.write() as tx:
             targets = destinations.lock_free_targets(tx, leased, now)
             sent, released = [], []
@@ -239,6 +258,10 @@ class Worker(threading.Thread):
             destinations.release_destinations(tx, released, now)
 
     def _maintain(self) -> None:
+        _insist(self._fire)
+        _insist(self._report)
+
+    def _fire(self) -> None:
         now = self._now()
         with self._store.write() as tx:
             moves = [
@@ -246,6 +269,9 @@ class Worker(threading.Thread):
                 for one in digest_fires.lock_due_digests(tx, now, 50)
             ]
             digest_fires.record_fires(tx, moves, now)
+
+    def _report(self) -> None:
+        now = self._now()
         with self._store.read() as connection:
             fires = digest_fires.lease_fires(connection, ["T0001"], now, 30, pictures=True, most=50)
             row = ReplicaRow(f"replica-{self._number}", "all", "1", "here", 0.0, now)
@@ -255,6 +281,14 @@ class Worker(threading.Thread):
         with self._store.write() as tx:
             digest_fires.finish_posted(tx, [PreparedFire(fire.id, None, None) for fire, _ in fires])
             digest_fires.settle_posted_fires(tx)
+
+
+def _insist(work: Callable[[], T]) -> T:
+    """Does it again where another transaction was in the way for too long, as the product does."""
+    for attempt in Retrying(retry=retry_if_exception_type(Contended), stop=stop_after_attempt(TRIES), reraise=True):
+        with attempt:
+            return work()
+    raise AssertionError
 
 
 def read_sizes(connection: Connection) -> dict[str, Size]:
