@@ -21,6 +21,11 @@ def of_backends(connection: Connection, application: str) -> float:
     return sum(_of_task(Path(f"/proc/{pid}/schedstat")) for pid in pids)
 
 
+def of_backend(pid: int) -> float:
+    """Milliseconds that a backend of PostgreSQL has used."""
+    return _of_task(Path(f"/proc/{pid}/schedstat"))
+
+
 def _of_task(account: Path) -> float:
     return int((_read(account) or "0").split()[0]) / 1e6
 

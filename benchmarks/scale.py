@@ -12,19 +12,15 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
-from unittest import mock
 
 import httpx
-import psycopg2
-from sqlalchemy import Connection, Engine, event, make_url, text
+from sqlalchemy import Connection, make_url, text
 
+from benchmarks.statements import explain, recorded
 from bot.app import Bot
 from bot.cells.identities import number_cell
 from bot.intake.http import create_http_app
@@ -37,7 +33,6 @@ from storage.audit_rows import Actor, AuditOrigin
 from storage.embedded import EmbeddedPostgres
 from storage.engine import Store, create_pool
 from storage.migrate import migrate
-from storage.prepared import PreparedStatement
 
 ORGANIZATIONS = 100
 PROJECTS = 10  # of each organization, each with a channel
@@ -83,7 +78,8 @@ INSERT INTO incident (id, organization_id, identifier, title, status, status_met
                       alert_project_id, alert_key, dedup_key, details, date_started, date_detected, date_added,
                       date_closed)
   SELECT n + 1, n % :organizations + 1, n / :organizations + 1, 'Checkout latency above target on host-' || n % 1000,
-         CASE WHEN n / :organizations % :open_one_in <> 0 THEN 2 ELSE 20 END, 3, n % :organizations + 1, 'production',
+         CASE WHEN n / :organizations % :open_one_in <> 0 THEN 2 ELSE 20 END, 3, n % :organizations + 1,
+         (ARRAY['production', 'staging'])[n / :organizations / :open_one_in % 2 + 1],
          'alertmanager', n % :organizations + 1 + n / :organizations % :projects * :organizations, 'key-' || n,
          'key-' || n, jsonb_build_object('description', repeat('Latency is above its target. ', 4),
                                          'labels', jsonb_build_object('host', n % 1000, 'job', 'checkout')),
@@ -114,15 +110,23 @@ INSERT INTO post (organization_id, destination_id, kind, incident_id, wanted_ver
 """
 
 
-def fill(connection: Connection, incidents: int, *, light: bool) -> None:
+def fill(
+    connection: Connection,
+    incidents: int,
+    *,
+    light: bool = False,
+    organizations: int = ORGANIZATIONS,
+    projects: int = PROJECTS,
+    open_one_in: int = OPEN_ONE_IN,
+) -> None:
     """Fills an empty, migrated database."""
     values = {
         "incidents": incidents,
-        "each": incidents // ORGANIZATIONS,
-        "organizations": ORGANIZATIONS,
-        "projects": PROJECTS,
+        "each": incidents // organizations,
+        "organizations": organizations,
+        "projects": projects,
         "members": MEMBERS,
-        "open_one_in": OPEN_ONE_IN,
+        "open_one_in": open_one_in,
         "token": token_hash(TOKEN),
         "last_entry": 1 if light else 3,
         "last_reader": 0 if light else 1,
@@ -132,20 +136,8 @@ def fill(connection: Connection, incidents: int, *, light: bool) -> None:
     connection.execute(text("SET session_replication_role = replica; SET maintenance_work_mem = '2GB'"))
     for statement in _ORGANIZATIONS.split(";"):
         _execute(connection, statement, values)
-    constraints = connection.execute(
-        text(
-            "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint"
-            " WHERE contype IN ('p', 'u') AND conrelid::regclass::text = ANY(:tables)"
-        ),
-        {"tables": list(TABLES)},
-    ).all()
-    foreign_keys = connection.execute(
-        text(
-            "SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint"
-            " WHERE contype = 'f' AND (confrelid::regclass::text = ANY(:tables))"
-        ),
-        {"tables": list(TABLES)},
-    ).all()
+    constraints = _list_constraints(connection, "contype IN ('p', 'u') AND conrelid::regclass::text = ANY(:tables)")
+    foreign_keys = _list_constraints(connection, "contype = 'f' AND confrelid::regclass::text = ANY(:tables)")
     for table, name, _ in (*foreign_keys, *constraints):
         connection.execute(text(f"ALTER TABLE {table} DROP CONSTRAINT {name}"))
     for table in TABLES:  # without WAL, which is as much again
@@ -176,6 +168,14 @@ def fill(connection: Connection, incidents: int, *, light: bool) -> None:
     connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("VACUUM ANALYZE"))
 
 
+def _list_constraints(connection: Connection, condition: str) -> Sequence[Any]:
+    """Table, name and definition of constraints."""
+    return connection.execute(
+        text(f"SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE {condition}"),  # noqa: S608
+        {"tables": list(TABLES)},
+    ).all()
+
+
 def _execute(connection: Connection, statement: str, values: Mapping[str, Any]) -> None:
     connection.execute(text(statement), {name: value for name, value in values.items() if f":{name}" in statement})
 
@@ -201,63 +201,6 @@ def show_sizes(connection: Connection, incidents: int) -> None:
 
 
 # --- what is asked ---------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Recorded:
-    """The statements of all threads, ready to be repeated."""
-
-    statements: list[str] = field(default_factory=list)
-
-
-@contextmanager
-def recorded(engine_url: str) -> Iterator[Recorded]:
-    """Records while the block runs."""
-    found = Recorded()
-    run = PreparedStatement._run
-    with closing(psycopg2.connect(engine_url)) as quoting:
-
-        def keep(sql: str, parameters: Any) -> None:
-            name = threading.current_thread().name
-            if not name.startswith(("delivery", "calls", "digest", "heartbeat", "retention")):
-                with quoting.cursor() as cursor:
-                    found.statements.append(cursor.mogrify(sql, parameters).decode())
-
-        def prepared(self: PreparedStatement, connection: Connection, parameters: Any, **named: bool) -> Any:
-            keep(self._unprepared, parameters)
-            return run(self, connection, parameters, **named)
-
-        def ran(_connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-            keep(statement, parameters or None)
-
-        with mock.patch.object(PreparedStatement, "_run", prepared):
-            event.listen(Engine, "before_cursor_execute", ran)
-            try:
-                yield found
-            finally:
-                event.remove(Engine, "before_cursor_execute", ran)
-
-
-def explain(url: str, statements: list[str]) -> tuple[int, int, float]:
-    """How many of the statements can be explained, how many pages they touch, and how many milliseconds they run."""
-    pages, ran_ms, count = 0, 0.0, 0
-    with closing(psycopg2.connect(url)) as connection:
-        for statement in statements:
-            if not statement.lstrip().upper().startswith(("SELECT", "WITH", "INSERT", "UPDATE", "DELETE")):
-                continue
-            with connection.cursor() as cursor:
-                try:
-                    cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {statement.rstrip('; ')}")
-                    [(found,)] = cursor.fetchall()
-                except psycopg2.Error:
-                    continue  # it was true once, such as an INSERT of the same key
-                finally:
-                    connection.rollback()
-            plan = found[0]["Plan"]
-            pages += plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
-            ran_ms += found[0]["Execution Time"]
-            count += 1
-    return count, pages, ran_ms
 
 
 def measure(url: str) -> None:
