@@ -8,6 +8,7 @@ from bot.cells.directory import CellAway, CellUnfit
 from bot.commands.usage import EXIT_OUTSIDE, EXIT_USAGE, BadUsage
 from bot.organization.apply import NotApplicable
 from bot.organization.file import BadFile
+from bot.processes.supervisor import ProcessFailed
 from bot.settings import SettingsError
 from storage.errors import (
     Contended,
@@ -31,6 +32,8 @@ def explain_failure(error: Exception) -> tuple[int, str] | None:
     match error:
         case SettingsError() | BadFile() | NotApplicable() | BadUsage():
             return EXIT_USAGE, str(error)
+        case ProcessFailed():
+            return error.code, str(error)
         case ReadOnlyServer():
             return EXIT_USAGE, _READ_ONLY
         case CellUnfit():

@@ -15,6 +15,7 @@ from sqlalchemy import URL
 from bot.commands.usage import load_settings, parse_number
 from bot.database import open_database
 from bot.error_reports import ErrorReports
+from bot.log import redact
 from bot.processes.member import Member
 from bot.processes.supervisor import MAX_WORKERS, check_workers, supervise
 from bot.program import PROGRAM
@@ -47,7 +48,23 @@ def serve(
     It migrates the database, connects to Slack, takes alerts over HTTP, and sends what is due. Any number of processes
     may run on one database.
     """
-    member = None if group is None else _join_group(group)
+    if group is None:
+        return _serve(role, workers, None, while_stdin_open=while_stdin_open)
+    member = _join_group(group)
+    try:
+        return _serve(role, workers, member, while_stdin_open=while_stdin_open)
+    except Exception as error:
+        from bot.commands.failures import explain_failure
+
+        failure = explain_failure(error)
+        if failure is None:
+            raise
+        code, sentence = failure
+        member.report_failure(redact(sentence))
+        return code
+
+
+def _serve(role: Role, workers: int, member: Member | None, *, while_stdin_open: bool) -> int:
     clock = Clock()
     if while_stdin_open:
         threading.Thread(target=_obey_stdin, args=[clock], name="stdin", daemon=True).start()

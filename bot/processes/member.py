@@ -23,6 +23,7 @@ METRICS = "metrics"
 READY = "ready"  # the child that asks can work now
 PROBLEM = "problem"
 RUNNING = "running"  # whether all processes have been ready
+FAILURE = "failure: "  # and why the child that says so cannot run
 ASK_S = 3.0  # the parent asks every child, each for at most two seconds and all at once
 
 
@@ -51,6 +52,10 @@ class Member(Collector):
     def report_ready(self) -> None:
         """Tells the parent that this process can work."""
         self._ask(READY)
+
+    def report_failure(self, sentence: str) -> None:
+        """Tells the parent why this process cannot run. The parent says it once for all."""
+        self._ask(FAILURE + sentence)
 
     def joins_running_group(self) -> bool:
         """Whether this process takes the place of one that has died."""

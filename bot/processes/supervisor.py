@@ -24,7 +24,7 @@ import structlog
 
 import bot
 from bot.processes.channel import NoAnswer, Questions, answer_questions
-from bot.processes.member import METRICS, READY, RUNNING
+from bot.processes.member import FAILURE, METRICS, READY, RUNNING
 from bot.processes.merged_metrics import Family, keep_counts, mark_unanswered, merge
 from bot.processes.port import open_port
 from bot.settings import MAX_SOCKETS, Role, Settings, SettingsError
@@ -44,6 +44,14 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 STABLE_AFTER_S = 60.0
 STOP_S = 12.0  # a child that hangs is killed; it stops in ten seconds by itself, and systemd waits for fifteen
 _ANSWER_S = 2.0  # for a child to give its metrics
+
+
+class ProcessFailed(Exception):
+    """A process cannot run, and the others were stopped. The text is the sentence that it would have ended with."""
+
+    def __init__(self, code: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code  # the exit code
 
 
 def check_workers(settings: Settings, role: Role, workers: int) -> None:
@@ -67,7 +75,8 @@ def supervise(
 ) -> int:
     """Runs so many processes that answer, and with the role `all` one that sends, until `stop` is set.
 
-    `environment` is that of the processes. Returns the exit code. Raises SettingsError if the port is taken.
+    `environment` is that of the processes. Returns the exit code. Raises SettingsError if the port is taken, and
+    ProcessFailed.
     """
     with open_port(settings) as port:
         group = _Group(environment, port, stop)
@@ -84,16 +93,18 @@ class _Group:
         self.port = port
         self.stop = stop
         self.code = 0
+        self.failure: str | None = None  # why the processes were stopped, where one has said it
         self._children: list[_Child] = []
         self._asking = ThreadPoolExecutor(MAX_WORKERS + 1, "metrics")  # all children at once, even if all hang
         self._running = False  # whether all processes have been ready
+        self._lock = threading.Lock()  # of `code` and `failure`
 
     def add(self, name: str, role: Role) -> None:
         """Adds a process."""
         self._children.append(_Child(name, role, self))
 
     def run(self) -> int:
-        """Runs the processes until `stop` is set or one cannot start. Returns the exit code."""
+        """Runs the processes until `stop` is set or one cannot start. Returns the exit code. Raises ProcessFailed."""
         for child in self._children:
             child.start()
         self.stop.wait()
@@ -107,12 +118,19 @@ class _Group:
             log.error("a process does not stop, and is killed", process=child.name)
             child.signal(signal.SIGKILL)
         self._asking.shutdown(wait=False)
+        if self.failure is not None:
+            raise ProcessFailed(self.code, self.failure)
         return self.code or (1 if late else 0)
 
-    def give_up(self, name: str, code: int) -> None:
-        """Ends the group with the exit code of a process."""
-        log.error("a process could not start; the others are stopped", process=name, exit_code=code)
-        self.code = code if code > 0 else 1
+    def give_up(self, child: _Child, code: int) -> None:
+        """Ends the group with the exit code of a process. The first one counts: all may have the same reason."""
+        with self._lock:
+            if self.code:
+                return
+            self.code = code if code > 0 else 1
+            self.failure = child.failure
+        if child.failure is None:
+            log.error("a process could not start; the others are stopped", process=child.name, exit_code=code)
         self.stop.set()
 
     def answer(self, child: _Child, question: str) -> Any:
@@ -121,6 +139,9 @@ class _Group:
             return self.collect()
         if question == RUNNING:
             return self._running
+        if question.startswith(FAILURE):
+            child.failure = question.removeprefix(FAILURE)
+            return None
         if question == READY:
             child.ever_ready = True
             if not self._running and self.find_problem() is None:
@@ -145,6 +166,7 @@ class _Child:
     def __init__(self, name: str, role: Role, group: _Group) -> None:
         self.name = name
         self.ever_ready = False
+        self.failure: str | None = None  # why the present process, or the last one, cannot run
         self._role = role
         self._group = group
         self._lock = threading.Lock()  # of the process, while it is replaced
@@ -191,16 +213,23 @@ class _Child:
             if self._group.stop.is_set():
                 return
             if code == EXIT_USAGE or not self.ever_ready:
-                self._group.give_up(self.name, code)
+                self._group.give_up(self, code)
                 return
             if time.monotonic() - began > STABLE_AFTER_S:
                 wait_s = FIRST_WAIT_S
-            log.error("a process has died, and is started again", process=self.name, exit_code=code, next_try_s=wait_s)
+            log.error(
+                "a process has died, and is started again",
+                process=self.name,
+                exit_code=code,
+                reason=self.failure,
+                next_try_s=wait_s,
+            )
             self._group.stop.wait(wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
     def _run(self) -> int:
         """Runs the process once. Returns its exit code."""
+        self.failure = None
         try:
             started = self._start()
         except (OSError, ValueError, subprocess.SubprocessError) as error:  # ValueError where the port has been closed

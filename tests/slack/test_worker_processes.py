@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import signal
 import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,6 +17,7 @@ import pytest
 from prometheus_client import ProcessCollector
 from structlog.testing import capture_logs
 
+from bot.cli import main
 from bot.process_metrics import ProcessMetrics
 from bot.processes import supervisor
 from bot.processes.channel import NoAnswer, Questions, answer_questions
@@ -27,6 +30,7 @@ from storage.engine import Store
 from tests.patience import PATIENCE_S
 from tests.slack.serving import Serve, Serving
 from tests.slack.test_metrics import value
+from tests.cli.test_settings import VARIABLES
 from tests.stories.conftest import Cast
 
 LISTED = {"verb": "list", "result": "ok"}
@@ -88,6 +92,52 @@ def test_a_process_that_cannot_start_ends_all_with_its_exit_code(monkeypatch: py
         assert supervisor.supervise(settings, os.environ, Role.ALL, 2, threading.Event()) == 2
     assert {line["exit_code"] for line in lines if "could not start" in line["event"]} == {2}
     assert not [line for line in lines if "started again" in line["event"]]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("SLACK_BOT_TOKEN", "xoxb-wrong", "SLACK_BOT_TOKEN: Slack refuses this token (invalid_auth)"),
+        ("DATABASE_URL", "mysql://bot@127.0.0.1/none", "DATABASE_URL is for mysql"),
+        ("HTTP_PORT", "in use", "HTTP_HOST, HTTP_PORT: 127.0.0.1:"),
+        ("METRICS_TOKEN", "two words", "METRICS_TOKEN holds blanks"),
+        ("SLACK_SIGNING_SECRET", "", "Not set: SLACK_APP_TOKEN (or SLACK_SIGNING_SECRET, for requests over HTTP)"),
+    ],
+)
+def test_a_bad_setting_is_named_once_and_leaves_no_process(
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    variable: str,
+    value: str,
+    sentence: str,
+) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    given = {
+        "DATABASE_URL": database_url,
+        "SLACK_BOT_TOKEN": "xoxb-1",
+        "SLACK_SIGNING_SECRET": "secret",
+        "HTTP_PORT": "0",
+        "LOG_FORMAT": "json",
+        variable: value,
+    }
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with Sandbox() as slack, socket.create_server(("127.0.0.1", 0)) as taken:
+        given["SLACK_API_URL"] = slack.api_url
+        for name, of_setting in given.items():
+            monkeypatch.setenv(name, str(taken.getsockname()[1]) if of_setting == "in use" else of_setting)
+        assert main(["serve", "--workers", "2"]) == 2
+    lines = capfd.readouterr().err.splitlines()
+    logged = [json.loads(line) for line in lines if line.startswith("{")]
+    [said] = [line for line in lines if not line.startswith("{")]
+    assert said.startswith(sentence)
+    assert not [line for line in logged if line["level"] == "error"]
+    for pid in [line["pid"] for line in logged if line["event"] == "a process has been started"]:
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
 
 
 @pytest.mark.parametrize(
