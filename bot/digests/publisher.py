@@ -31,7 +31,7 @@ from bot.people import channels
 from bot.people.identity import VALID_FOR, Identity
 from bot.slack.clients import Clients
 from bot.slack.files import PictureFailed, upload_picture
-from bot.slack.workers import Workers
+from bot.slack.thread_pool import ThreadPool
 from storage.digest_rows import DailyCounts, DigestRow, Fire
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
@@ -81,7 +81,7 @@ class Publisher:
         clients: Clients,
         identity: Identity,
         *,
-        renderer: Workers,
+        renderer: ThreadPool,
         command: str,
         stopping: threading.Event,
         metrics: DigestMetrics,

@@ -30,7 +30,7 @@ from bot.messages.blocks import Message
 from bot.people.identity import Identity
 from bot.saturation import PoolUse
 from bot.slack.clients import Clients
-from bot.slack.workers import Workers
+from bot.slack.thread_pool import ThreadPool
 from bot.work import WorkSignals, WorkThread
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, NoAnswerInTime
@@ -64,8 +64,8 @@ class DigestWorkers:
         self._store = store
         self._stopping = threading.Event()
         self._metrics = metrics or DigestMetrics(CollectorRegistry())
-        self._publishers = Workers(PUBLISHERS, "digest")
-        self._renderer = Workers(1, "digest-picture")
+        self._publishers = ThreadPool(PUBLISHERS, "digest")
+        self._renderer = ThreadPool(1, "digest-picture")
         self._publisher = Publisher(
             store,
             clients,

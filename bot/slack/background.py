@@ -18,8 +18,8 @@ from bot import tracing
 from bot.saturation import PoolUse
 from bot.slack.backoff import reason_of
 from bot.slack.clients import CALL_TIMEOUT_S
+from bot.slack.thread_pool import ThreadPool
 from bot.slack.transport import post
-from bot.slack.workers import Workers
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +35,7 @@ class Background:
 
     def __init__(self, api_url: str) -> None:
         self._api_host = urlsplit(api_url).netloc
-        self._workers = Workers(WORKERS, "background")
+        self._workers = ThreadPool(WORKERS, "background")
         self._slots = threading.BoundedSemaphore(MAX_QUEUED)
 
     def submit(self, work: Callable[[], object]) -> None:

@@ -30,7 +30,7 @@ from bot.slack.entry import Entry
 from bot.slack.events import PendingEvents, TooManyEvents, is_event
 from bot.slack.listeners import Headers, trace_request
 from bot.slack.manifest import PATH
-from bot.slack.workers import Workers
+from bot.slack.thread_pool import ThreadPool
 
 log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class HttpListener:
         self._verifier = SignatureVerifier(signing_secret, _Seconds(now))
         self._events: PendingEvents[BoltResponse] = PendingEvents()
         self._memory = MemoryLimit(BODY_MEMORY, BODY_MEMORY)
-        self._workers = Workers(WORKERS, "slack-http")
+        self._workers = ThreadPool(WORKERS, "slack-http")
 
     def add_to(self, app: FastAPI) -> None:
         """Adds the route to the HTTP application."""

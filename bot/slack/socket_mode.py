@@ -24,7 +24,7 @@ from bot.slack.deadline import DeadlineWatch, Pending
 from bot.slack.entry import Entry
 from bot.slack.events import PendingEvents, TooManyEvents, is_event
 from bot.slack.listeners import Headers, trace_request
-from bot.slack.workers import Workers
+from bot.slack.thread_pool import ThreadPool
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +50,7 @@ class SocketListener:
         self._listeners = listeners
         self._watch = DeadlineWatch(deadline_s)
         self._events: PendingEvents[BoltResponse] = PendingEvents()
-        self._workers = Workers(CONCURRENCY, "slack-socket-worker")
+        self._workers = ThreadPool(CONCURRENCY, "slack-socket-worker")
         self.connections = Connections(web_client(api_url, metrics=metrics), app_token, self._on_message, sockets)
 
     def start(self) -> None:

@@ -27,10 +27,10 @@ from bot.processes.supervisor import check_workers
 from bot.settings import Role, Settings, SettingsError
 from sandbox import Sandbox
 from storage.engine import Store
+from tests.cli.test_settings import VARIABLES
 from tests.patience import PATIENCE_S
 from tests.slack.serving import Serve, Serving
 from tests.slack.test_metrics import value
-from tests.cli.test_settings import VARIABLES
 from tests.stories.conftest import Cast
 
 LISTED = {"verb": "list", "result": "ok"}

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from bot.slack.workers import Workers
+from bot.slack.thread_pool import ThreadPool
 from tests.patience import PATIENCE_S
 
 
 def test_all_threads_work_at_the_same_time_again_and_again() -> None:
-    workers = Workers(4, "test")
+    workers = ThreadPool(4, "test")
     for _ in range(20):
         together = threading.Barrier(4, timeout=PATIENCE_S)
         numbers = [workers.submit(together.wait) for _ in range(4)]
@@ -41,7 +41,7 @@ def test_work_that_has_not_begun_in_time_is_cancelled() -> None:
 
 
 def test_an_error_is_in_the_result_and_the_thread_goes_on() -> None:
-    workers = Workers(1, "test")
+    workers = ThreadPool(1, "test")
     with pytest.raises(ZeroDivisionError):
         workers.submit(lambda: 1 // 0).result(PATIENCE_S)
     assert workers.submit(lambda: 1).result(PATIENCE_S) == 1
@@ -49,9 +49,9 @@ def test_an_error_is_in_the_result_and_the_thread_goes_on() -> None:
 
 
 @contextmanager
-def _busy() -> Iterator[Workers]:
+def _busy() -> Iterator[ThreadPool]:
     """A pool whose only thread is busy until the block ends."""
-    workers, begun, done = Workers(1, "test"), threading.Event(), threading.Event()
+    workers, begun, done = ThreadPool(1, "test"), threading.Event(), threading.Event()
 
     def hold() -> None:
         begun.set()

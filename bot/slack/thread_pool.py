@@ -21,7 +21,7 @@ T = TypeVar("T")
 _Task = tuple[Future[Any], Callable[[], Any]]
 
 
-class Workers:
+class ThreadPool:
     """Like ThreadPoolExecutor, but its threads are daemons: the interpreter does not wait for one that hangs."""
 
     def __init__(self, count: int, name: str) -> None:
