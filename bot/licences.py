@@ -19,7 +19,14 @@ The packages that a running Tocsin imports or needs, as `requirements.txt` pins 
 states. Tocsin contains none of their code: pip installs them. Packages that only tests and checks use are not listed.
 This page is generated: `python -m bot.licences --write`.
 
-| package | licence |
+"""
+_EXTRAS_HEADING = """
+## For Sentry and OpenTelemetry
+
+What `requirements-extras.txt` pins besides. Tocsin runs without these packages.
+
+"""
+_TABLE = """| package | licence |
 |---|---|
 """
 
@@ -40,17 +47,27 @@ def describe_licence(package: PackageMetadata) -> str:
     return package["License"] if "License" in package else "not stated"  # noqa: SIM401  # it has no get()
 
 
-def _render_rows(requirements: str) -> Iterator[str]:
-    for name in list_packages(requirements):
+def render_page() -> str:
+    """The page as the pins and the installed packages have it."""
+    needed, with_extras = (
+        list_packages((ROOT / name).read_text(encoding="utf-8"))
+        for name in ("requirements.txt", "requirements-extras.txt")
+    )
+    extras = [name for name in with_extras if name not in needed]
+    return _HEADING + _TABLE + "".join(_render_rows(needed)) + _EXTRAS_HEADING + _TABLE + "".join(_render_rows(extras))
+
+
+def _render_rows(packages: Sequence[str]) -> Iterator[str]:
+    for name in packages:
         try:
-            yield f"| {name} | {describe_licence(metadata(name))} |"
+            yield f"| {name} | {describe_licence(metadata(name))} |\n"
         except PackageNotFoundError:
             continue  # needed on other systems only
 
 
 def main(arguments: Sequence[str]) -> int:
     """Checks the page, or updates it. Returns 1 if it is out of date."""
-    wanted = _HEADING + "\n".join(_render_rows((ROOT / "requirements.txt").read_text(encoding="utf-8"))) + "\n"
+    wanted = render_page()
     if "--write" in arguments:
         PAGE.write_text(wanted, encoding="utf-8")
     elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != wanted:

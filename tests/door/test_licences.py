@@ -21,12 +21,16 @@ def test_a_page_that_is_out_of_date_fails_until_it_is_written(
     assert "| slack-bolt | MIT License |" in licences.PAGE.read_text(encoding="utf-8")
 
 
-def test_the_page_names_every_package_that_a_running_bot_needs() -> None:
-    page = licences.PAGE.read_text(encoding="utf-8")
+def test_the_page_names_every_package_that_a_running_bot_needs_once() -> None:
+    needed, optional = licences.PAGE.read_text(encoding="utf-8").split("## For Sentry and OpenTelemetry")
     pinned = licences.list_packages((licences.ROOT / "requirements.txt").read_text(encoding="utf-8"))
-    missing = {name for name in pinned if f"| {name} |" not in page}
+    extras = licences.list_packages((licences.ROOT / "requirements-extras.txt").read_text(encoding="utf-8"))
+    missing = {name for name in pinned if f"| {name} |" not in needed}
     assert missing <= {"colorama"}  # needed on Windows only
     assert len(pinned) > 40
+    more = [name for name in extras if f"| {name} |" in optional]
+    assert more == [name for name in extras if name not in pinned]
+    assert {"sentry-sdk", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http"} <= set(more)
 
 
 @pytest.mark.parametrize(
