@@ -27,7 +27,7 @@ from bot.messages.administration import SIZE, Page, Topic
 from bot.messages.blocks import Block
 from bot.messages.digest_answers import ListedDigest
 from bot.messages.forms import Form
-from bot.people import membership, overview
+from bot.people import membership, overview, slack_changes
 from bot.slack.requests import Press, Request
 from bot.slack.responses import OpenForm, PublishHome, Response, UpdateForm
 from storage.audit_rows import Actor, AuditOrigin
@@ -93,7 +93,7 @@ def render(connection: Connection, context: Context, page: Page, *, notice: str 
 
 def _load_members(connection: Connection, context: Context, skip: int) -> Loaded:
     found, count = membership.list_members(connection, context.access, (), skip // SIZE, size=SIZE)
-    changes = membership.find_slack_changes(connection, context.access, found)
+    changes = slack_changes.find_slack_changes(connection, context.access, found)
     entries = member_messages.render_entries(found, changes)
     removed = membership.find_removed(connection, context.access)
     if removed.count and not skip:

@@ -25,7 +25,7 @@ from bot.messages import members as messages
 from bot.messages.answers import Confirmation
 from bot.messages.blocks import Block, Message
 from bot.messages.help import Group
-from bot.people import joining
+from bot.people import joining, slack_changes
 from bot.people import membership as rules
 from bot.people.membership import FORMS, Action, Newcomer
 from bot.slack.requests import Command, OptionsRequest, Origin, Press, Submission
@@ -59,7 +59,7 @@ def _render_page(context: Context, words: str, page: int) -> Message:
     connection, access = context.connection, context.access
     searched = split_search(words)
     found, count = rules.list_members(connection, access, searched, page)
-    changes = rules.find_slack_changes(connection, access, found)
+    changes = slack_changes.find_slack_changes(connection, access, found)
     removed = None if page else rules.find_removed(connection, access, searched)
     teams = () if count else rules.list_slugs(connection, access)
     return messages.render_list(found, changes, count, words, page, rules.PAGE_SIZE, removed=removed, teams=teams)
@@ -269,7 +269,7 @@ def _carry_out(tx: Connection, context: Context, wanted: Wanted, newcomer: Newco
     access, now, teams = context.access, context.now, wanted.teams or ()
     if newcomer is not None:
         added = rules.add(tx, access, newcomer, wanted.role or Role.MEMBER, teams, now)
-        joining.close_requests(tx, access, newcomer, context.services.command, now)
+        joining.welcome(tx, access, newcomer, added.member.id, context.services.command, now)
         return messages.render_added(added.member, again=added.again)
     if wanted.action is Action.REMOVE:
         return messages.render_removed(rules.remove(tx, access, wanted.member_id, now).member)

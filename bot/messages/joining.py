@@ -77,10 +77,16 @@ def _render_former(request: JoinRequestRow) -> str:
 
 def render_answer(request: JoinRequestRow, organization: str, manager: str, command: str) -> Message:
     """The direct message to who asked."""
-    by, name = _render_name(manager), _render_name(organization)
     if request.admitted:
-        return text_message(f"{by} added you to {name}. `{escape(command)} help` shows what you can do.")
+        return render_added(organization, manager, command)
+    by, name = _render_name(manager), _render_name(organization)
     return text_message(f"{by} declined your request to be let in to {name}.")
+
+
+def render_added(organization: str, manager: str, command: str) -> Message:
+    """The direct message to somebody who is a member now."""
+    by, name = _render_name(manager), _render_name(organization)
+    return text_message(f"{by} added you to {name}. `{escape(command)} help` shows what you can do.")
 
 
 def render_decided(request: JoinRequestRow) -> str:

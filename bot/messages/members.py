@@ -39,6 +39,12 @@ ROLE_NAMES: Mapping[Role, str] = {
     Role.MANAGER: "Manager",
     Role.OWNER: "Owner",
 }
+_WITH_ARTICLE = {
+    Role.MEMBER: "a member",
+    Role.ADMIN: "an admin",
+    Role.MANAGER: "a manager",
+    Role.OWNER: "an owner",
+}
 MAX_LINE = 600
 MAX_NAME = 100
 MAX_SEARCH = 200  # characters of the words of a search
@@ -218,7 +224,7 @@ def render_role_changed(member: MemberDetails, *, nothing: bool) -> str:
 
 def render_own_role(role: Role) -> Message:
     """The answer to who gave themselves a role that manages no members."""
-    return text_message(f"You are {'an admin' if role is Role.ADMIN else 'a member'} now.")
+    return text_message(f"You are {_WITH_ARTICLE[role]} now.")
 
 
 def render_teams_changed(member: MemberDetails, *, nothing: bool) -> str:
@@ -234,6 +240,27 @@ def render_removed(member: MemberDetails) -> str:
     """The answer to who removed a member."""
     name = render_name(member.name)
     return f"You removed {name}. What they wrote stays, and the incidents they owned have no owner. {RETURNS}"
+
+
+def render_your_role(role: Role, by: str, organization: str) -> Message:
+    """The direct message to a member whose role was changed."""
+    return text_message(
+        f"{render_name(by)} changed your role in {render_name(organization)}: you are {_WITH_ARTICLE[role]} now."
+    )
+
+
+def render_your_teams(member: MemberDetails, by: str, organization: str) -> Message:
+    """The direct message to a member whose teams were changed."""
+    teams = truncate(escape(", ".join(member.teams.values())), 1000)
+    now = f"your teams are {teams} now" if teams else "you are in no team now"
+    return text_message(f"{render_name(by)} changed your teams in {render_name(organization)}: {now}.")
+
+
+def render_you_were_removed(by: str, organization: str) -> Message:
+    """The direct message to somebody who was removed."""
+    return text_message(
+        f"{render_name(by)} removed you from {render_name(organization)}. You can no longer see its incidents."
+    )
 
 
 def render_stopped_sync(sync: TeamSync, usergroup_id: str) -> Message:

@@ -16,8 +16,8 @@ from bot.incidents import audit
 from bot.incidents.access import Access
 from bot.incidents.errors import Refusal
 from bot.incidents.markup import replace_unstorable
-from bot.messages.joining import render_answer, render_decided
-from bot.people import membership
+from bot.messages.joining import render_added, render_answer, render_decided
+from bot.people import membership, notices
 from bot.people.identity import NOT_MEMBER, FromOtherWorkspace, IncidentsOff, NotConnected, NotMember, Profile
 from bot.people.membership import MAX_NAME_LENGTH, Newcomer
 from bot.slack.requests import Person
@@ -188,15 +188,20 @@ def admit(
         raise NoSuchRequest
     earlier = membership.find_earlier(tx, access, newcomer)
     if earlier is None or earlier.removed:
-        membership.add(tx, access, newcomer, role, teams, now)
+        member_id = membership.add(tx, access, newcomer, role, teams, now).member.id
     else:  # by the organization file, meanwhile
         membership.get_manager(tx, access)
-    close_requests(tx, access, newcomer, command, now)
+        member_id = earlier.id
+    welcome(tx, access, newcomer, member_id, command, now)
 
 
-def close_requests(tx: Connection, access: Access, newcomer: Newcomer, command: str, now: datetime) -> None:
-    """Ends the open request of somebody who is a member now, and notifies them."""
-    for request_id in queries.list_open(tx, access.organization_id, access.workspace_id, newcomer.user_id):
+def welcome(tx: Connection, access: Access, newcomer: Newcomer, member_id: int, command: str, now: datetime) -> None:
+    """Notifies somebody who is a member now, once, and ends the request that they have made."""
+    open_requests = queries.list_open(tx, access.organization_id, access.workspace_id, newcomer.user_id)
+    if not open_requests:
+        message = render_added(access.organization_name, access.name, command)
+        notices.notify_member(tx, access, member_id, message, "added", now)
+    for request_id in open_requests:
         request = get_request(tx, access.organization_id, request_id)
         _decide(tx, access, request, command, now, admitted=True)
 

@@ -6,8 +6,8 @@ organization file names the same person.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -19,10 +19,12 @@ from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput, Refusal
 from bot.incidents.markup import replace_unstorable
 from bot.incidents.words import find_closest, shorten
+from bot.messages import members as messages
+from bot.people import notices
 from bot.people.identity import Profile
-from storage.audit_rows import AuditAction, AuditOrigin
-from storage.member_rows import NO_EMAIL_DOMAIN, MemberDetails, RemovedInSlack, SlackChange, find_slack_id
-from storage.queries import audit as audit_queries
+from bot.people.slack_changes import is_as_in_file
+from storage.audit_rows import AuditAction
+from storage.member_rows import NO_EMAIL_DOMAIN, MemberDetails, RemovedInSlack, find_slack_id
 from storage.queries import digests, directory, members, slack_ids
 from storage.queries import organization_changes as changes
 from storage.queries.directory import DirectoryEntry
@@ -165,58 +167,6 @@ def find_removed(connection: Connection, access: Access, words: Sequence[str] = 
     return RemovedInSlack(latest, count)
 
 
-def find_slack_changes(
-    connection: Connection, access: Access, found: Sequence[MemberDetails]
-) -> Mapping[int, SlackChange]:
-    """What the next `apply` takes back about those of these members whom it names, by the member's id."""
-    changed = {one.id: one for one in found if one.changed_in_slack}
-    if not changed:
-        return {}
-    synced = members.list_synced_teams(connection, access.organization_id)
-    histories = _read_histories(connection, access, changed)
-    changes = {one.id: _build_slack_change(one, histories[one.id], synced) for one in changed.values()}
-    return {member_id: change for member_id, change in changes.items() if change is not None}
-
-
-@dataclass(slots=True)
-class _History:
-    """What the audit log has of a member since the organization file was applied to them last."""
-
-    of_file: bool = False  # the file has named them
-    added: bool = False  # in Slack, or added again
-    before: dict[str, Any] = field(default_factory=dict)  # values as the file had them, of those that were changed
-
-
-def _read_histories(connection: Connection, access: Access, member_ids: Collection[int]) -> Mapping[int, _History]:
-    histories = {member_id: _History() for member_id in member_ids}
-    for member_id, origin, action, values in audit_queries.list_member_entries(
-        connection, access.organization_id, member_ids
-    ):
-        one = histories[member_id]
-        if origin == AuditOrigin.FILE:
-            histories[member_id] = _History(of_file=action != AuditAction.MEMBER_REMOVE)
-        elif origin == AuditOrigin.SLACK and action == AuditAction.MEMBER_ADD:
-            one.added = True
-        elif origin == AuditOrigin.SLACK and action == AuditAction.MEMBER_CHANGE:
-            one.before = {**(values or {}), **one.before}
-    return histories
-
-
-def _build_slack_change(member: MemberDetails, history: _History, synced: Collection[str]) -> SlackChange | None:
-    """What differs from the file; None if nothing does."""
-    if history.added:
-        return SlackChange(added=True)
-    now = sorted(member.teams.keys() - synced)
-    role, teams = history.before.get("role", member.role.value), history.before.get("teams")
-    was = now if teams is None else sorted(set(teams) - set(synced))
-    if history.before and role == member.role.value and was == now:
-        return None
-    return SlackChange(
-        role=Role(role) if role != member.role.value and role in list(Role) else None,
-        teams=was if was != now else None,
-    )
-
-
 def get_member(connection: Connection, access: Access, member_id: int) -> MemberDetails:
     """A member of the caller's organization. Raises MayNotManageMembers, MemberGone."""
     check_manages(access)
@@ -314,6 +264,8 @@ def set_role(tx: Connection, access: Access, member_id: int, role: Role, now: da
     if member.role is role:
         return Changed(member, nothing=True)
     members.update_member(tx, access.organization_id, member_id, {"role": role.value})
+    message = messages.render_your_role(role, access.name, access.organization_name)
+    notices.notify_member(tx, access, member_id, message, "role", now)
     return _finish(tx, access, member_id, now, member)
 
 
@@ -328,7 +280,10 @@ def set_teams(tx: Connection, access: Access, member_id: int, teams: Sequence[st
         return Changed(member, nothing=True)
     members.update_member(tx, access.organization_id, member_id, {})
     members.set_teams(tx, access.organization_id, member_id, teams)
-    return _finish(tx, access, member_id, now, member)
+    moved = _finish(tx, access, member_id, now, member)
+    message = messages.render_your_teams(moved.member, access.name, access.organization_name)
+    notices.notify_member(tx, access, member_id, message, "teams", now)
+    return moved
 
 
 def remove(tx: Connection, access: Access, member_id: int, now: datetime) -> Changed:
@@ -337,6 +292,8 @@ def remove(tx: Connection, access: Access, member_id: int, now: datetime) -> Cha
     member = get_member(tx, access, member_id)
     check_may_change(tx, access, Action.REMOVE, member, None)
     members.update_member(tx, access.organization_id, member_id, {})
+    message = messages.render_you_were_removed(access.name, access.organization_name)
+    notices.notify_leaving(tx, access, member_id, message, now)
     changes.mark_members_removed(tx, [member_id], now)
     return _finish(tx, access, member_id, now, member)
 
@@ -356,16 +313,9 @@ def _finish(
     actions = (AuditAction.MEMBER_ADD, AuditAction.MEMBER_CHANGE, AuditAction.MEMBER_REMOVE)
     change = audit.build_change(actions, _describe(before), _describe(member), subject_member_id=member_id)
     audit.record(tx, access, change, now)
-    if member.changed_in_slack and not member.removed and _is_as_in_file(tx, access, member):
+    if member.changed_in_slack and not member.removed and is_as_in_file(tx, access, member):
         members.settle_member(tx, access.organization_id, member_id)
     return Changed(member, again=again)
-
-
-def _is_as_in_file(connection: Connection, access: Access, member: MemberDetails) -> bool:
-    """Whether a member whom the organization file has named is again as it has them."""
-    history = _read_histories(connection, access, [member.id])[member.id]
-    synced = members.list_synced_teams(connection, access.organization_id)
-    return history.of_file and _build_slack_change(member, history, synced) is None
 
 
 def _describe(member: MemberDetails | None) -> Mapping[str, Any] | None:

@@ -6,10 +6,11 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from bot.incidents.access import Access
 from bot.messages.blocks import Message
 from bot.messages.silences import render_ended_note
 from bot.slack.requests import Person
-from storage.queries import outbox
+from storage.queries import outbox, slack_ids
 from storage.silence_rows import EndedSilence
 from storage.values import PostKind, Urgency
 
@@ -26,6 +27,33 @@ def send_notice(tx: Connection, person: Person, message: Message, key: str, now:
         now=now,
         urgency=Urgency.NEWS,
     )
+
+
+def notify_member(tx: Connection, access: Access, member_id: int, message: Message, change: str, now: datetime) -> None:
+    """Sends a member a direct message about what the caller has changed about them; none about one's own act."""
+    if member_id == access.member_id:
+        return
+    outbox.enqueue(
+        tx,
+        workspace_id=access.workspace_id,
+        member_id=member_id,
+        key=f"member {change}:{access.organization_id}:{member_id}:{now.isoformat()}",
+        message=dict(message),
+        kind=PostKind.NOTE,
+        now=now,
+        urgency=Urgency.NEWS,
+    )
+
+
+def notify_leaving(tx: Connection, access: Access, member_id: int, message: Message, now: datetime) -> None:
+    """Sends a direct message to a member who is about to be removed, before that is done.
+
+    It goes to a Slack user, because nobody is their member when it is sent. Who never used the bot gets none.
+    """
+    known = slack_ids.find_known_user(tx, access.organization_id, member_id)
+    if known is not None:
+        person = Person(*known, home_team=None)
+        send_notice(tx, person, message, f"member left:{access.organization_id}:{member_id}:{now.isoformat()}", now)
 
 
 def notify_maker(tx: Connection, ended: EndedSilence, now: datetime, *, by: str | None = None) -> None:

@@ -63,6 +63,17 @@ def find_user_of_member(connection: Connection, workspace_id: str, member_id: in
     return found
 
 
+def find_known_user(connection: Connection, organization_id: int, member_id: int) -> tuple[str, str] | None:
+    """Returns workspace and id of the Slack user as whom a member was seen last; None if they never were."""
+    row = connection.exec_driver_sql(
+        "SELECT p.workspace_id, p.user_id FROM slack_person p JOIN workspace w ON w.id = p.workspace_id"
+        " WHERE p.member_id = %(member_id)s AND w.organization_id = %(organization_id)s AND w.date_disconnected IS NULL"
+        " ORDER BY p.date_checked DESC NULLS LAST, p.workspace_id LIMIT 1",
+        {"member_id": member_id, "organization_id": organization_id},
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
 def get_ids_by_workspace(
     connection: Connection, organization_id: int, member_ids: Collection[int] | None = None
 ) -> dict[int, dict[str, str]]:

@@ -228,3 +228,26 @@ def test_somebody_without_a_team_reads_that_they_see_nothing(world: World) -> No
     assert "Payments fail" in world.ask(world.eve, "list").text
     world.dan.command("/incident", f"member teams {world.eve.mention} team:none")
     assert "without a team" not in world.dan.wait_for_form("Change teams").text
+
+
+def test_whoever_a_manager_adds_changes_or_removes_gets_one_message(world: World) -> None:
+    def read(person: Person) -> list[str]:
+        world.rest()
+        return [one.text for one in person.direct_messages()]
+
+    whoami(world, world.ben)
+    for words, title, message in (
+        ("role ben admin", "Change role", "Dan Wu changed your role in Acme: you are an admin now."),
+        ("role ben admin", "Change role", None),  # as before
+        ("teams ben team:search", "Change teams", "Dan Wu changed your teams in Acme: your teams are Search now."),
+        ("teams ben team:none", "Change teams", "Dan Wu changed your teams in Acme: you are in no team now."),
+        ("remove ben", "Remove member", "Dan Wu removed you from Acme. You can no longer see its incidents."),
+    ):
+        before = read(world.ben)
+        change(world, world.dan, f"member {words}", title)
+        assert read(world.ben)[len(before) :] == ([message] if message else []), words
+    change(world, world.dan, f"member add {world.eve.mention}", "Add member")
+    assert read(world.eve) == ["Dan Wu added you to Acme. /incident help shows what you can do."]
+    before = read(world.dan)
+    change(world, world.dan, "member teams dan team:search", "Change teams")
+    assert [one for one in read(world.dan)[len(before) :] if "your teams" in one] == []
