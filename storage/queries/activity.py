@@ -31,8 +31,8 @@ IS_DELETED = f"(a.date_deleted IS NOT NULL AND a.type < {FIRST_OWN_TYPE})"
 # Which entries are read. During a deploy, a newer version may write entries of types that this version does not know.
 _NOT_DELETED = f"(a.date_deleted IS NULL OR a.type >= {FIRST_OWN_TYPE})"  # as the index has it
 READABLE = f"{_NOT_DELETED} AND a.type IN ({', '.join(str(int(one)) for one in ActivityType)})"
-# Which entries can be the latest news of an incident. Who has acknowledged or owns it, is to, or is called, is
-# shown beside the latest news.
+# Which entries can be the latest news of an incident in a digest. Who has acknowledged or owns it, is to, or is
+# called, is shown beside it.
 _NO_NEWS = (
     ActivityType.ACKNOWLEDGED,
     ActivityType.OWNER,
@@ -58,6 +58,15 @@ WHERE c.activity_id = ANY(%(activity_ids)s)
 """,  # noqa: S608 - composed of constants
     {"workspace_id": "text", "activity_ids": "bigint[]"},
 )
+
+
+def build_latest_entry(incident_id: str) -> str:
+    """Returns the query of the first entry on the first page of a log. `incident_id` is SQL."""
+    return f"""
+SELECT {ENTRY_COLUMNS}
+FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
+WHERE a.incident_id = {incident_id} AND {READABLE}
+ORDER BY a.date_added DESC, a.id DESC LIMIT 1"""  # noqa: S608 - composed of constants
 
 
 def parse_entry(row: Sequence[Any]) -> ActivityEntry:

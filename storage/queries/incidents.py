@@ -15,7 +15,7 @@ from storage.prefetch import Prefetch
 from storage.prepared import PreparedStatement
 from storage.queries import outbox
 from storage.queries.access import build_with_caller
-from storage.queries.activity import NEWS, get_mentions_of_entries, parse_entry
+from storage.queries.activity import build_latest_entry, get_mentions_of_entries, parse_entry
 from storage.queries.calls import CALLS_OF_INCIDENT
 from storage.queries.incident_columns import only_team, project_names
 from storage.queries.silences import SILENCE_OF_INCIDENT
@@ -36,8 +36,7 @@ SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.
        (SELECT count(*) FROM incident_seen s WHERE s.incident_id = i.id),
        EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = %(member_id)s),
        EXISTS (SELECT FROM incident_subscription s WHERE s.incident_id = i.id AND s.member_id = %(member_id)s),
-       latest.id, latest.type, latest.member_id, latest.name, latest.value, latest.previous_value,
-       latest.comment, latest.date_added, latest.date_edited, i.details,
+       latest.*, i.details,
        i.owner_id, (SELECT m.name FROM member m WHERE m.id = i.owner_id), i.owned_since,
        coalesce(i.owner_id = %(member_id)s, false),
        silence.id, silence.ends, silence.maker, silence.reason,
@@ -50,9 +49,7 @@ FROM incident i
 LEFT JOIN LATERAL ({CALLS_OF_INCIDENT}) calls ON true
 LEFT JOIN team ON team.id = i.team_id
 LEFT JOIN LATERAL ({SILENCE_OF_INCIDENT}) silence ON true
-LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
-                   WHERE a.incident_id = i.id AND {NEWS}
-                   ORDER BY a.date_added DESC, a.id DESC LIMIT 1) latest ON true
+LEFT JOIN LATERAL ({build_latest_entry("i.id")}) latest ON true
 WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
   AND {of_given_projects("i.id")}
 """  # noqa: S608
@@ -102,10 +99,10 @@ def find_incident_details(
         )
     if row is None:
         return None
-    latest = None if row[16] is None else parse_entry(row[16:25])
+    latest = None if row[16] is None else parse_entry(row[16:28])
     mentions = get_mentions_of_entries(connection, [latest], workspace_id) if latest else Mentions()
-    details = row[25] or {}
-    owner = None if row[26] is None else Owner(row[26], row[27], row[28], offered_to=row[34])
+    details = row[28] or {}
+    owner = None if row[29] is None else Owner(row[29], row[30], row[31], offered_to=row[37])
     return IncidentDetails(
         id=row[0],
         identifier=row[1],
@@ -127,10 +124,10 @@ def find_incident_details(
         links=[(name, url) for name, url in details.get("links", ())],
         facts=[(name, text) for name, text in details.get("facts", ())],
         owner=owner,
-        owned_by_caller=row[29],
-        silence=None if row[30] is None else HoldingSilence(*row[30:34]),
-        calls=CallState(*row[35:38]) if row[38] else None,
-        severity=Status(row[39]),
+        owned_by_caller=row[32],
+        silence=None if row[33] is None else HoldingSilence(*row[33:37]),
+        calls=CallState(*row[38:41]) if row[41] else None,
+        severity=Status(row[42]),
     )
 
 

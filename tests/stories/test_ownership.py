@@ -230,3 +230,18 @@ def test_nobody_takes_what_they_cannot_see(owned: World) -> None:
     for words in ("take 1", "release 1"):
         assert "There is no incident #1 that you can see." in owned.ask(owned.cyn, words).text
     assert "The number of the incident is missing." in owned.ask(owned.ben, "take").text
+
+
+def test_what_view_calls_the_latest_is_what_activity_shows_first(world: World) -> None:
+    world.declare("Payments fail")
+    for words, latest in (
+        ("comment 1 Looking", "Ada Obi commented"),
+        ("take 1", "Ada Obi took this"),
+        ("handoff 1 @ben", "Ada Obi offered this to Ben Tal"),
+        ("severity 1 warning", "Ada Obi changed the severity"),
+    ):
+        world.ask(world.ada, words)
+        first = world.ask(world.ada, "activity 1").text.splitlines()[1].partition(" · ")[0]
+        assert first.startswith(latest) and f"\nLatest: {first}, " in world.seen_by(world.ada, 1), words
+    world.ask(world.ben, "ack 1")
+    assert "\nLatest: Ben Tal acknowledged this, " in world.seen_by(world.ada, 1)
