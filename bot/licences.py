@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
 from pathlib import Path
 
@@ -26,6 +26,7 @@ _EXTRAS_HEADING = """
 What `requirements-extras.txt` pins besides. Tocsin runs without these packages.
 
 """
+_ROW = re.compile(r"^\| ([\w.-]+) \| (.+) \|$", re.MULTILINE)
 _TABLE = """| package | licence |
 |---|---|
 """
@@ -54,15 +55,19 @@ def render_page() -> str:
         for name in ("requirements.txt", "requirements-extras.txt")
     )
     extras = [name for name in with_extras if name not in needed]
-    return _HEADING + _TABLE + "".join(_render_rows(needed)) + _EXTRAS_HEADING + _TABLE + "".join(_render_rows(extras))
+    shown = dict(_ROW.findall(PAGE.read_text(encoding="utf-8"))) if PAGE.exists() else {}
+    tables = [_TABLE + "".join(_render_rows(packages, shown)) for packages in (needed, extras)]
+    return _HEADING + tables[0] + _EXTRAS_HEADING + tables[1]
 
 
-def _render_rows(packages: Sequence[str]) -> Iterator[str]:
+def _render_rows(packages: Sequence[str], shown: Mapping[str, str]) -> Iterator[str]:
     for name in packages:
         try:
             yield f"| {name} | {describe_licence(metadata(name))} |\n"
         except PackageNotFoundError:
-            continue  # needed on other systems only
+            # Needed on other systems only, or not in this environment: it keeps the row that it has.
+            if name in shown:
+                yield f"| {name} | {shown[name]} |\n"
 
 
 def main(arguments: Sequence[str]) -> int:

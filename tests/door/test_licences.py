@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from email.message import Message
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,18 @@ def test_a_page_that_is_out_of_date_fails_until_it_is_written(
     assert licences.main(["--write"]) == 0
     assert licences.main([]) == 0
     assert "| slack-bolt | MIT License |" in licences.PAGE.read_text(encoding="utf-8")
+
+
+def test_a_package_that_is_not_installed_keeps_its_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = licences.PAGE.read_text(encoding="utf-8")
+    monkeypatch.setattr(licences, "PAGE", tmp_path / "third-party.md")
+    licences.PAGE.write_text(page, encoding="utf-8")
+
+    def find_none(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(licences, "metadata", find_none)
+    assert licences.main([]) == 0
 
 
 def test_the_page_names_every_package_that_a_running_bot_needs_once() -> None:
