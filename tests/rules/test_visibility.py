@@ -36,6 +36,7 @@ EXEMPT = {
     "acknowledging._MARK_SEEN": _FOLLOWS,
     "activity._LOG": _FOLLOWS,
     "activity._ONE_INCIDENT": _FOLLOWS,
+    "activity.build_latest_entry": _FOLLOWS,
     "log_entries.build_entry": _FOLLOWS,
     "log_entries.build_record": _FOLLOWS,
     "activity.find_comment": _FOLLOWS,
