@@ -22,7 +22,7 @@ from storage.values import Role
 
 DISCONNECTED = "disconnected"  # why a workspace is paused
 _PAUSE = timedelta(days=36500)  # until it is connected again
-_AT_ONCE = 2000  # messages in a transaction: a second's work of a slow database
+_AT_ONCE = 2000  # messages or replies in a transaction: a second's work of a slow database
 _WORKSPACE_ID = re.compile(r"T[A-Z0-9]{1,31}")
 
 
@@ -84,12 +84,12 @@ def list_workspaces(connection: Connection, access: Access) -> Sequence[Workspac
 
 
 def clear(tx: Connection, access: Access, workspace_id: str) -> bool:
-    """Deletes some messages of another organization that has disconnected a workspace which waits for this one.
+    """Deletes some of what another organization has in a workspace that it disconnected and that waits for this one.
 
     Returns False when none is left. Each call is a transaction of its own, before `connect`. Raises Refusal.
     """
     _get_installed(tx, access, workspace_id)
-    return queries.delete_abandoned_posts(tx, access.organization_id, workspace_id, _AT_ONCE)
+    return queries.delete_abandoned(tx, access.organization_id, workspace_id, _AT_ONCE)
 
 
 def connect(tx: Connection, access: Access, workspace_id: str, now: datetime) -> WorkspaceRow:

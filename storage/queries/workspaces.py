@@ -118,21 +118,25 @@ def lock_request(tx: Connection, organization_id: int, workspace_id: str) -> Wor
     return found[0] if found else None
 
 
+# What a workspace may have very many of: messages, and replies in the threads of cards.
+_ABANDONED = ("post", "thread_reply")
 _DELETE_ABANDONED = """
-DELETE FROM post WHERE id = ANY(ARRAY(
-  SELECT p.id FROM workspace w JOIN destination d ON d.workspace_id = w.id JOIN post p ON p.destination_id = d.id
+DELETE FROM {table} WHERE ctid = ANY(ARRAY(
+  SELECT a.ctid FROM workspace w JOIN destination d ON d.workspace_id = w.id JOIN {table} a ON a.destination_id = d.id
   WHERE w.id = %(workspace_id)s AND w.organization_id <> %(organization_id)s AND w.date_disconnected IS NOT NULL
   LIMIT %(most)s))
 """
 
 
-def delete_abandoned_posts(tx: Connection, organization_id: int, workspace_id: str, most: int) -> bool:
+def delete_abandoned(tx: Connection, organization_id: int, workspace_id: str, most: int) -> bool:
     """Deletes some of what another organization has in a workspace that it disconnected. Returns whether it did.
 
-    `connect_workspace` deletes the rest in one statement, which would take too long for very many posts.
+    `connect_workspace` deletes the rest in one statement, which would take too long for very many rows.
     """
     parameters = {"organization_id": organization_id, "workspace_id": workspace_id, "most": most}
-    return tx.exec_driver_sql(_DELETE_ABANDONED, parameters).rowcount > 0
+    return any(
+        tx.exec_driver_sql(_DELETE_ABANDONED.format(table=table), parameters).rowcount > 0 for table in _ABANDONED
+    )
 
 
 def connect_workspace(tx: Connection, organization_id: int, workspace_id: str, now: datetime) -> bool:

@@ -305,17 +305,23 @@ BEGIN
 END $$;
 CREATE TRIGGER limit_deletion AFTER DELETE ON post REFERENCING OLD TABLE AS deleted
 FOR EACH STATEMENT EXECUTE FUNCTION limit_deletion();
+CREATE TRIGGER limit_deletion AFTER DELETE ON thread_reply REFERENCING OLD TABLE AS deleted
+FOR EACH STATEMENT EXECUTE FUNCTION limit_deletion();
 """
 
 
-def test_a_workspace_in_which_another_organization_has_very_many_messages_is_taken_over(waiting: Cloud) -> None:
-    """No statement deletes more of them than it has time for, of which a trigger is the measure."""
+def test_a_workspace_in_which_another_organization_has_very_many_rows_is_taken_over(
+    waiting: Cloud,
+) -> None:
+    """No statement deletes more rows than it has time for, of which a trigger is the measure."""
     cloud, ada = waiting, waiting.cast.ada
     cloud.apply(GLOBEX)
     with cloud.store.write() as tx:
         tx.exec_driver_sql("UPDATE workspace SET date_disconnected = now() WHERE id = 'T0002'")
         tx.exec_driver_sql(
-            "WITH d AS (INSERT INTO destination (workspace_id, channel_id) VALUES ('T0002', 'C0021') RETURNING id)"
+            "WITH d AS (INSERT INTO destination (workspace_id, channel_id) VALUES ('T0002', 'C0021') RETURNING id),"
+            " r AS (INSERT INTO thread_reply (organization_id, destination_id, ts) SELECT o.id, d.id, n::text"
+            "  FROM d, organization o, generate_series(1, 4500) n WHERE o.slug = 'globex')"
             " INSERT INTO post (organization_id, destination_id, kind, message, date_done)"
             " SELECT o.id, d.id, 'note', '{}', now() FROM d, organization o, generate_series(1, 4500)"
             " WHERE o.slug = 'globex'"
