@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import psycopg2
+from pydantic_core import to_json
 from sqlalchemy import Connection
 
 from storage.errors import translate_error
@@ -81,9 +82,9 @@ class PreparedStatement:
         # Pass an array of numbers as one literal: for ARRAY[1, 2, …] the server builds one expression a number.
         given = dict(parameters)
         for name in self._arrays:
-            if given[name] is None:
-                continue
-            given[name] = "{" + ",".join("NULL" if n is None else str(int(n)) for n in given[name]) + "}"
+            if given[name] is not None:
+                # As JSON but for the brackets; the projects that a manager sees are hundreds of numbers.
+                given[name] = f"{{{to_json(list(given[name])).decode()[1:-1]}}}"
         driver: Any = connection.connection  # psycopg2's connection, behind the pool's proxy
         try:
             with driver.cursor() as cursor:
