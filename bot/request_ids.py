@@ -6,16 +6,20 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from structlog.contextvars import bound_contextvars, get_contextvars
+from structlog.contextvars import bind_contextvars, get_contextvars, reset_contextvars
 
 _NAME = "request_id"  # of the field in the log
 
 
 @contextmanager
-def new_request_id() -> Iterator[None]:
+def new_request_id() -> Iterator[str]:
     """Gives what is done and logged in the block a new id."""
-    with bound_contextvars(**{_NAME: _make()}):
-        yield
+    request_id = _make()
+    before = bind_contextvars(**{_NAME: request_id})
+    try:
+        yield request_id
+    finally:
+        reset_contextvars(**before)
 
 
 def get_request_id() -> str:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import structlog
 from slack_bolt import App, BoltRequest, BoltResponse
 from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.authorization.authorize import Authorize
 from slack_sdk.errors import SlackApiError
 
 from bot import tracing
@@ -118,6 +119,21 @@ def trace_request(body: Payload, received_ns: int) -> AbstractContextManager[tra
     return tracing.span(f"slack {kind if kind in _KINDS else 'other'}", tracing.SERVER, began_ns=received_ns)
 
 
+class _Authorization(Authorize):
+    """The authorization of a workspace for Bolt. A function would do, but Bolt collects its arguments each time.
+
+    It never fails: the router answers requests from workspaces without the bot. Bolt would answer that the app has to
+    be installed again.
+    """
+
+    def __init__(self, clients: Clients) -> None:
+        self._clients = clients
+
+    def __call__(self, *, team_id: str | None, **_other: Any) -> AuthorizeResult:
+        installation = self._clients.find(team_id or "")
+        return installation.authorization if installation else AuthorizeResult(enterprise_id=None, team_id=team_id)
+
+
 class Listeners:
     """The Bolt app and what it needs to send responses."""
 
@@ -140,7 +156,7 @@ class Listeners:
             self.app = App(
                 name="tocsin",  # without a name, Bolt reads the source of every frame of the stack to find one
                 client=web_client(api_url),
-                authorize=lambda team_id: self._authorization(team_id),  # Bolt reads the argument names
+                authorize=_Authorization(clients),
                 # Socket Mode and HTTP mode have verified where a request comes from.
                 signing_secret="",
                 request_verification_enabled=False,
@@ -173,8 +189,9 @@ class Listeners:
             log.warning("a request names what is not of its workspace", workspace=workspace_id, kind=kind, what=claim)
             sentence = "This request names a workspace that it does not come from, so nothing was done."
             return Acknowledgement(_plain(sentence) if kind == "command" else None)
-        with new_request_id(), self._metrics.time_acknowledgement(kind if kind in _KINDS else "other"):
-            tracing.annotate(request_id=get_request_id())
+        counted = kind if kind in _KINDS else "other"
+        with new_request_id() as request_id, self._metrics.time_acknowledgement(counted):
+            tracing.annotate(request_id=request_id)
             response = self.app.dispatch(BoltRequest(mode="socket_mode", body=dict(body), headers=headers))
         if response.status == 404:
             return Acknowledgement()  # no listener: another slash command, an event without a subscription
@@ -210,15 +227,6 @@ class Listeners:
         url = body.get("response_url")
         if url:
             self._background.respond(str(url), {"replace_original": False, **message})
-
-    def _authorization(self, team_id: str | None) -> AuthorizeResult:
-        """The authorization of a workspace for Bolt.
-
-        It never fails: the router answers requests from workspaces without the bot. Bolt would answer that the app has
-        to be installed again.
-        """
-        installation = self._clients.find(team_id or "")
-        return installation.authorization if installation else AuthorizeResult(enterprise_id=None, team_id=team_id)
 
     def _on_bolt_error(self, error: Exception, body: Payload) -> BoltResponse:
         # Bolt copies status and body of this response, so it has to be a BoltResponse.
