@@ -83,6 +83,15 @@ class AuditChange:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditNames:
+    """How people call what entries name by a slug or an e-mail address."""
+
+    teams: Mapping[str, str]  # slug to name
+    projects: Mapping[str, str]  # slug to name
+    people: Mapping[str, str]  # e-mail to name
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """An entry of the audit log, as it is read."""
 

@@ -71,4 +71,4 @@ def _clean(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
-_STYLE = Style(_clean, _format_time, str)
+_STYLE = Style(_clean, _format_time, channel=str, usergroup=str, person=str)

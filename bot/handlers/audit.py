@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bot.handlers import redraw
+from bot.handlers.audit_words import put_into_words
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import audit as rules
@@ -39,7 +40,9 @@ def _render_page(context: Context, query: AuditQuery, page: int) -> Message:
     entries, more = rules.list_entries(
         context.connection, context.access, query, context.now, member_id=member_id, user_id=user_id, page=page
     )
-    return messages.render_page(entries, query.person, query.since, page, more=more)
+    entries = put_into_words(context.connection, context.access, entries)
+    workspace_id = context.access.workspace_id
+    return messages.render_page(entries, query.person, query.since, page, more=more, workspace_id=workspace_id)
 
 
 HANDLES = (

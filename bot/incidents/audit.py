@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ from bot.incidents import filters
 from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput, Refusal
 from bot.incidents.words import shorten, tokenize
-from storage.audit_rows import Actor, AuditAction, AuditChange, AuditEntry, AuditOrigin
+from storage.audit_rows import Actor, AuditAction, AuditChange, AuditEntry, AuditNames, AuditOrigin
 from storage.queries import audit as queries
 from storage.values import Role
 
@@ -127,6 +127,11 @@ def list_entries(
         skip=page * PAGE_SIZE,
         most=PAGE_SIZE,
     )
+
+
+def find_names(connection: Connection, access: Access, words: Collection[str]) -> AuditNames:
+    """The names of the organization's teams, projects and members for these slugs and e-mail addresses."""
+    return queries.find_names(connection, access.organization_id, words)
 
 
 def parse_since(value: str, now: datetime, zone: str) -> datetime | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -76,19 +76,26 @@ _WHERE: Mapping[str, str] = {
     AuditOrigin.SCHEDULE: "on schedule",
 }
 _CHANNEL = re.compile(r"[CG][A-Z0-9]{2,31}")
+_USER = re.compile(r"[UW][A-Z0-9]{1,31}")
+_USERGROUP = re.compile(r"S[A-Z0-9]{1,31}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?[+-]\d\d:\d\d\Z")
 BOT = "Tocsin"  # who did what nobody did
 # Columns that people call otherwise.
 _NAMES = {"slack_user_id": "slack", "channel_id": "channel", "cron": "schedule"}
 
 
-def render_page(entries: Sequence[AuditEntry], person: str, since: str, page: int, *, more: bool) -> Message:
-    """A page of the audit log. `person` and `since` are what it is filtered by, as typed."""
+def render_page(
+    entries: Sequence[AuditEntry], person: str, since: str, page: int, *, more: bool, workspace_id: str
+) -> Message:
+    """A page of the audit log. `person` and `since` are what it is filtered by, as typed.
+
+    Who is no member is mentioned in the workspace `workspace_id`, which shows their name.
+    """
     if not entries:
         sentence = "No changes were found." if person or since or page else "Nothing was changed yet."
         return message(sentence, [section(sentence)])
     blocks: list[Block] = [section(bold("Audit log"))]
-    blocks += [section(render_entry(entry)) for entry in entries]
+    blocks += [section(render_entry(entry, workspace_id)) for entry in entries]
     if page or more:
         blocks.append(context(f"Page {page + 1:,}"))
     buttons: list[Element] = []
@@ -122,17 +129,47 @@ class Style:
     text: Callable[[str], str]  # of somebody's, made harmless
     time: Callable[[datetime], str]
     channel: Callable[[str], str]  # by its id
+    usergroup: Callable[[str], str]  # by its id
+    person: Callable[[str], str]  # who is no member, by their Slack id
 
 
-IN_SLACK = Style(lambda text: escape(disable_formatting(text)), format_date, lambda channel_id: f"<#{channel_id}>")
+def _render_text(text: str) -> str:
+    return escape(disable_formatting(text))
 
 
-def render_entry(entry: AuditEntry) -> str:
+def _render_channel(channel_id: str) -> str:
+    return f"<#{channel_id}>"
+
+
+def _render_usergroup(usergroup_id: str) -> str:
+    return f"<!subteam^{usergroup_id}>"
+
+
+def _mention(user_id: str) -> str:
+    return f"<@{user_id}>"
+
+
+_HERE = Style(_render_text, format_date, _render_channel, _render_usergroup, _mention)
+# Slack shows the ids of another workspace to nobody.
+_ELSEWHERE = replace(_HERE, channel=_render_text, usergroup=_render_text, person=_render_text)
+
+
+def render_entry(entry: AuditEntry, workspace_id: str) -> str:
     """An entry in mrkdwn: a line that says who did what and when, and one with the values."""
-    who, when = bold(IN_SLACK.text(entry.actor or BOT)), format_date(entry.date_added)
-    line = truncate(f"{who} {describe_action(entry, IN_SLACK)}", _MAX_LINE)
-    details = "; ".join(f"{name}: {value}" for name, value in describe_values(entry, IN_SLACK))
+    style = _HERE if entry.workspace_id in (None, workspace_id) else _ELSEWHERE
+    when = format_date(entry.date_added)
+    line = truncate(f"{_render_actor(entry, style)} {describe_action(entry, style)}", _MAX_LINE)
+    details = "; ".join(f"{name}: {value}" for name, value in describe_values(entry, style))
     return f"{line}, {when}" + (f"\n{truncate(details, _MAX_DETAILS)}" if details else "")
+
+
+def _render_actor(entry: AuditEntry, style: Style) -> str:
+    actor = entry.actor or BOT
+    if entry.action == AuditAction.MEMBER_ASK and _USER.fullmatch(actor):
+        return style.person(actor)
+    if entry.origin == AuditOrigin.SYNC and _USERGROUP.fullmatch(actor):
+        return style.usergroup(actor)
+    return bold(style.text(actor))
 
 
 def describe_action(entry: AuditEntry, style: Style) -> str:
@@ -140,6 +177,8 @@ def describe_action(entry: AuditEntry, style: Style) -> str:
     done = _DONE.get(entry.action, style.text(entry.action))
     subject = entry.subject_name or entry.subject
     where = _WHERE.get(entry.origin, style.text(entry.origin))
+    if entry.action == AuditAction.MEMBER_DECLINE and _USER.fullmatch(subject or ""):
+        return f"{done} {style.person(subject or '')} {where}"
     return f"{done} {style.text(subject)} {where}" if subject else f"{done} {where}"
 
 
@@ -158,7 +197,7 @@ def describe_values(entry: AuditEntry, style: Style) -> list[tuple[str, str]]:
 
 
 def _is_nothing(value: Any) -> bool:
-    return value is None or value is False or value in ([], {})
+    return value is None or value is False or value in ("", [], {})
 
 
 def _describe_value(key: str, value: Any, style: Style) -> str:
@@ -177,4 +216,6 @@ def _describe_value(key: str, value: Any, style: Style) -> str:
     text = " ".join(str(value).split())
     if "channel" in key and _CHANNEL.fullmatch(text):
         return style.channel(text)
+    if "usergroup" in key and _USERGROUP.fullmatch(text):
+        return style.usergroup(text)
     return style.text(text if len(text) <= _MAX_VALUE else text[: _MAX_VALUE - 1] + "…")

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from storage.audit_rows import Actor, AuditAction, AuditChange, AuditEntry
+from storage.audit_rows import Actor, AuditAction, AuditChange, AuditEntry, AuditNames
 from storage.queries.slack_ids import HAS_ID
 
 _INSERT = """
@@ -118,6 +118,22 @@ def _name_owner(values: Mapping[str, Any] | None, names: Mapping[int, str]) -> M
         return values
     named = {"owner": names.get(values["owner_id"] or 0)}
     return {key: value for key, value in values.items() if key != "owner_id"} | named
+
+
+def find_names(connection: Connection, organization_id: int, words: Collection[str]) -> AuditNames:
+    """Returns the names of the teams, projects and members whose slug or e-mail is one of these words."""
+    rows = connection.exec_driver_sql(
+        "SELECT 'team', slug, name FROM team WHERE organization_id = %(organization_id)s AND slug = ANY(%(words)s)"
+        " UNION ALL SELECT 'project', slug, name FROM project"
+        "  WHERE organization_id = %(organization_id)s AND slug = ANY(%(words)s)"
+        " UNION ALL SELECT 'member', email, name FROM member"
+        "  WHERE organization_id = %(organization_id)s AND email = ANY(%(words)s)",
+        {"organization_id": organization_id, "words": list(words)},
+    )
+    names: dict[str, dict[str, str]] = {"team": {}, "project": {}, "member": {}}
+    for kind, word, name in rows:
+        names[kind][word] = name
+    return AuditNames(names["team"], names["project"], names["member"])
 
 
 def list_member_entries(

@@ -15,7 +15,7 @@ def test_the_log_says_who_changed_what_when_and_from_where(world: World) -> None
     shown = world.ask(world.ada, "audit").text
     assert "Dan Wu changed the member Ben Tal in Slack" in shown
     assert "role: member → admin" in shown
-    assert "added the team payments with the organization file" in shown
+    assert "added the team Payments with the organization file" in shown
 
 
 def test_what_is_done_to_digests_and_silences_is_recorded(world: World) -> None:
@@ -32,7 +32,7 @@ def test_what_is_done_to_digests_and_silences_is_recorded(world: World) -> None:
     shown = world.ask(world.dan, "audit").text
     for line in (
         "Ada Obi added digest",
-        "schedule: 0 9 * * 1-5",
+        "schedule: weekdays at 9:00 AM",
         "paused: no → yes",
         "Ada Obi removed digest",
         "Ada Obi added silence",
@@ -97,9 +97,9 @@ def test_a_user_group_that_changes_members_is_recorded(world: World) -> None:
     world.slack.usergroup("S0001", "payments", "Payments", [world.ada, world.ben, world.cyn])
     read_usergroups(world)
     shown = world.ask(world.dan, "audit").text
-    assert "S0001 changed the member Cyn Roe because a user group changed in Slack" in shown
-    assert "S0001 changed the member Sue Perm because a user group changed in Slack" in shown
-    assert shown.count("team: payments") == 2  # Cyn came, Sue left
+    assert "@payments changed the member Cyn Roe because a user group changed in Slack" in shown
+    assert "@payments changed the member Sue Perm because a user group changed in Slack" in shown
+    assert shown.count("team: Payments") == 2  # Cyn came, Sue left
     read_usergroups(world)
     assert world.ask(world.dan, "audit").text == shown
 
@@ -142,3 +142,27 @@ def test_the_command_line_shows_the_log(world: World, run: Run) -> None:
     assert "--person: nobody here is or was called 'zoe'." in run("audit", "--person", "zoe")[2]
     assert "--since: “soon” is not a time" in run("audit", "--since", "soon")[2]
     assert "There are acme." in run("audit", "--organization", "globex")[2]
+
+
+def test_slack_shows_names_and_the_command_line_what_is_stored(world: World, run: Run) -> None:
+    change(world, world.dan, "member teams ben team:payments,search", "Change teams")
+    world.ask(world.ada, 'digest add "weekdays at 9"')
+    world.ada.press(world.see(world.ada, "calls team:payments"), "Edit")
+    form = world.ada.wait_for_form("Calls")
+    assert form.fill("Who is called, and when", "critical ben@acme.test after 5m").submit().closed
+    world.apply(ORGANIZATION.replace("slack_usergroup: S0001", "slack_usergroup: S0001, oncall_usergroup: S0002"))
+    without = "\n".join(line for line in ORGANIZATION.splitlines() if "Catalogue" not in line)
+    world.apply(without, prune=True)
+    shown, stored = world.ask(world.ada, "audit since:1d").text, run("audit")[1]
+    for words, value in (
+        ("changed the member Ben Tal in Slack", "changed the member Ben Tal in Slack"),
+        ("teams: Payments → Payments, Search", "teams: payments → payments, search"),
+        ("schedule: weekdays at 9:00 AM", "schedule: 0 9 * * 1-5"),
+        ("calls: none → critical Ben Tal after 5m", "calls: none → critical ben@acme.test after 5m"),
+        ("changed the team Payments with", "changed the team payments with"),
+        ("oncall usergroup: none → @search", "oncall usergroup: none → S0002"),
+        ("removed the project Catalogue with", "removed the project catalogue with"),
+        ("teams: Search", "teams: search"),
+    ):
+        assert words in shown, words
+        assert value in stored, value

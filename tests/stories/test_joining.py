@@ -58,7 +58,7 @@ def test_a_manager_lets_somebody_in_and_all_learn_of_it(world: World) -> None:
     assert "Dan Wu added you to Acme." in world.eve.direct_messages()[-1].text
     assert "Search" in whoami(world, world.eve)
     audit = world.ask(world.ada, "audit").text
-    assert "U0006 asked to become a member in Slack" in audit
+    assert "@Eve Out asked to become a member in Slack" in audit
     assert "Dan Wu added the member Eve Out in Slack" in audit
 
 
@@ -77,7 +77,7 @@ def test_who_is_declined_is_notified_and_may_ask_again_a_day_later(world: World)
     assert declined in answer.text and "You can ask again tomorrow at " in answer.text
     world.eve.press(offered, ASK)  # of before
     offered.wait_for(lambda shown: declined in shown.text)
-    assert "Ada Obi declined to let in U0006 in Slack" in world.ask(world.dan, "audit").text
+    assert "Ada Obi declined to let in @Eve Out in Slack" in world.ask(world.dan, "audit").text
     assert count_requests(world) == 1 and "You are not a member" in whoami(world, world.eve)
     world.store.clock.offset += timedelta(hours=24, minutes=1)
     assert "You get a direct message with the answer" in ask_in(world, world.eve)
