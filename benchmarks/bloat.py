@@ -164,7 +164,7 @@ class Worker(threading.Thread):
             )
             self._projects = list(connection.exec_driver_sql("SELECT id FROM project").scalars())
             heads = [
-                incidents.parse_head(row)
+                incidents.parse_head(self._organization_id, row)
                 for row in connection.exec_driver_sql(
                     "SELECT id, identifier, title, status, status_before_closing, date_started, date_closed"
                     " FROM incident i WHERE EXISTS (SELECT FROM post WHERE incident_id = i.id)"
@@ -222,9 +222,9 @@ class Worker(threading.Thread):
         with self._store.write() as tx:
             taken = tx.exec_driver_sql(_TAKE, {"most": 2 * BATCH}).all()
             ids = {row[0]: None for row in taken}
-            locked = destinations.lock_destinations(tx, ids, [], now).ids
+            locked = destinations.lock_destinations(tx, ids, [], now, organization_ids=[self._organization_id]).ids
             tx.exec_driver_sql(_MIRROR, {"ids": [row[1] for row in taken if row[1] is not None]})
-            direct_messages.redraw_newest(tx, list(ids), locked, now)
+            direct_messages.redraw_newest(tx, [self._organization_id], list(ids), locked, now)
             destinations.reschedule_destinations(tx, locked, now)
 
     def _send(self) -> None:
@@ -238,7 +238,12 @@ class Worker(threading.Thread):
             targets = destinations.lock_free_targets(tx, leased, now)
             found = posts.find_next_posts(tx, [one.id for one in targets.values()], now, overdue=now, fair=())
             new = [post for post in found.values() if post.ts is None]
-            posts.mark_sending(tx, [Attempt(post.id, now.timestamp(), None) for post in new], now, settles_in_s=15.0)
+            posts.mark_sending(
+                tx,
+                [Attempt(post.organization_id, post.id, now.timestamp(), None) for post in new],
+                now,
+                settles_in_s=15.0,
+            )
             empty = [Release(target) for target in targets.values() if target.id not in found]
             destinations.release_destinations(tx, empty, now)
             return found

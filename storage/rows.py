@@ -194,6 +194,7 @@ class IncidentHead:
     status_before_closing: Status | None
     date_started: datetime
     date_closed: datetime | None
+    organization_id: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ class House:
 
     store: Store
     organization_id: int
+    workspace_id: str
     teams: dict[str, int]
     projects: dict[str, int]
     members: dict[str, int]
@@ -45,7 +46,7 @@ class House:
         return Access(
             organization_id=self.organization_id,
             organization_name="Acme",
-            workspace_id="T0001",
+            workspace_id=self.workspace_id,
             member_id=self.members[name],
             name=name,
             email=f"{name}@acme.test",
@@ -117,7 +118,9 @@ def build(store: Store, slug: str = "acme") -> House:
     }
     with store.write() as tx:
         organization = tx.scalars(insert(Organization).values(slug=slug, name="Acme").returning(Organization.id)).one()
-        tx.execute(insert(Workspace).values(id=f"T-{slug}", organization_id=organization))
+        workspace = tx.scalars(
+            insert(Workspace).values(id=f"T-{slug}", organization_id=organization).returning(Workspace.id)
+        ).one()
         teams, projects, members = {}, {}, {}
         for name in ("payments", "search"):
             values = {"organization_id": organization, "slug": name, "name": name.title()}
@@ -133,4 +136,4 @@ def build(store: Store, slug: str = "acme") -> House:
             ).one()
             for team in of_teams:
                 tx.execute(insert(MemberTeam).values(member_id=members[name], team_id=teams[team]))
-    return House(store, organization, teams, projects, members, in_teams)
+    return House(store, organization, workspace, teams, projects, members, in_teams)

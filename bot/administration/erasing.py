@@ -74,7 +74,7 @@ def erase(
             check_erasable(tx, organization_id, person)
             ids = erasing.list_incident_ids(tx, organization_id, after, INCIDENTS_AT_ONCE)
             _erase_calls(tx, person, ids)
-            outbox.redraw_cards(tx, erasing.erase_from_incidents(tx, person, ids), now)
+            outbox.redraw_cards(tx, organization_id, erasing.erase_from_incidents(tx, person, ids), now)
         tick(len(ids))
         if len(ids) < INCIDENTS_AT_ONCE:
             break

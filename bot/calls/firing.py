@@ -79,8 +79,12 @@ def fire_batch(tx: Connection, now: datetime, *, most: int = BATCH) -> Sequence[
     due = calls.lock_due_steps(tx, now, most)
     if not due:
         return None
-    late = {step.key.incident_id for step in due if step.may_be_held}
-    if late and silences.hold_before_call(tx, late, now):
+    late: dict[int, set[int]] = {}  # incidents by organization
+    for step in due:
+        if step.may_be_held:
+            late.setdefault(step.key.organization_id, set()).add(step.key.incident_id)
+    held = [silences.hold_before_call(tx, organization_id, ids, now) for organization_id, ids in sorted(late.items())]
+    if any(held):
         due = calls.lock_due_steps(tx, now, most)
     with tracing.span("calls due", steps=len(due)):
         return _make_steps(tx, due, now)
@@ -102,7 +106,10 @@ def _make_steps(tx: Connection, due: Sequence[DueStep], now: datetime) -> Sequen
         StepResult(step.key, CallOutcome.CALLED if seeing[step.key] else CallOutcome.NOBODY) for step in callable_steps
     ]
     calls.record_results(tx, results, now)
-    calls.resume(tx, {step.key.incident_id: end for step in due if (end := _find_silence_end(step, now))})
+    silenced = {
+        (step.key.organization_id, step.key.incident_id): end for step in due if (end := _find_silence_end(step, now))
+    }
+    calls.resume(tx, silenced)
     if callable_steps:
         _call(tx, callable_steps, callees, seeing, now)
     return results
@@ -145,7 +152,7 @@ def _call(
     hastened = calls.hasten_next(tx, unreached, now) if unreached else set()
     records = [
         (
-            step.key.incident_id,
+            step.key,
             CallRecord(
                 CallOutcome.CALLED if seeing[step.key] else CallOutcome.NOBODY,
                 step.who,

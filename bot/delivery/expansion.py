@@ -106,7 +106,7 @@ def _expand_some(
             ]
             return Expanded(sum(one.count for one in singly), more=True, work=Work.POSTS)
         with store.write() as tx:
-            expansion.postpone_change(tx, changes[0].id, store.clock.now())
+            expansion.postpone_change(tx, changes[0], store.clock.now())
         return Expanded(1, more=True, work=Work.ALERTS)
     metrics.expanded.inc(len(changes))
     if taken.frees_alerts:
@@ -119,30 +119,33 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     audiences = _get_known_audiences(tx, changes)
     entries = _list_entries(tx, changes, audiences, now)
     recipients = _choose_recipients(tx, entries, audiences, now)
+    organization_ids = {change.organization_id for change in changes}
     incidents = {change.incident_id: _workspace(audiences.get(change.id)) for change in changes}
     people = {(audiences[id_].workspace_id, member_id) for id_, found in recipients.items() for member_id in found}
     changed = [change.activity_id for change in entries if isinstance(change, EntryChanged)]
-    locked = destinations.lock_destinations(tx, incidents, people, now, entries=changed)
-    storms.unfold_reopened(tx, [change.activity_id for change in entries])
-    counted = fold_new_incidents(tx, incidents, locked.ids, now)
-    expansion.create_cards(tx, incidents, locked, now, of_alert=of_alert)
+    locked = destinations.lock_destinations(
+        tx, incidents, people, now, entries=changed, organization_ids=organization_ids
+    )
+    storms.unfold_reopened(tx, organization_ids, [change.activity_id for change in entries])
+    counted = fold_new_incidents(tx, organization_ids, incidents, locked.ids, now)
+    expansion.create_cards(tx, organization_ids, incidents, locked, now, of_alert=of_alert)
     if of_alert:  # transactions of alerts and silences are long enough for that
-        expansion.redraw_unseen_changes(tx, incidents, now)
+        expansion.redraw_unseen_changes(tx, organization_ids, incidents, now)
     if counted or Shown.STORMS in locked.shown:
-        storms.redraw_storms(tx, incidents, now, storm_s)
+        storms.redraw_storms(tx, organization_ids, incidents, now, storm_s)
     _create_thread_posts(tx, entries, audiences, now)
     _notify(tx, entries, audiences, recipients, locked, now)
     shown = {change.incident_id for change in changes if change.id in audiences}
     if Shown.DIRECT_MESSAGES in locked.shown:
-        direct_messages.redraw_newest(tx, shown, locked.ids, now)
+        direct_messages.redraw_newest(tx, organization_ids, shown, locked.ids, now)
     if Shown.CALLS in locked.shown:
-        call_messages.redraw_calls(tx, shown, locked.ids, now)
+        call_messages.redraw_calls(tx, organization_ids, shown, locked.ids, now)
     if Shown.OFFERS in locked.shown:
-        handoffs.redraw_messages(tx, incidents, locked.ids, now)
+        handoffs.redraw_messages(tx, organization_ids, incidents, locked.ids, now)
     if Shown.REMINDERS in locked.shown:
-        owner_reminders.redraw_messages(tx, incidents, locked.ids, now)
+        owner_reminders.redraw_messages(tx, organization_ids, incidents, locked.ids, now)
     if changed:
-        direct_messages.redraw_messages_of_entries(tx, changed, now)
+        direct_messages.redraw_messages_of_entries(tx, organization_ids, changed, now)
     destinations.reschedule_destinations(tx, locked.ids, now)
     return bool(locked.ids)
 
@@ -162,9 +165,14 @@ def _list_entries(
     """Returns the changes of the log that are told, and holds the incidents that a silence matches by now."""
     entries = [change for change in changes if isinstance(change, EntryChange) and change.id in audiences]
     # A silence may have been made while the alert was taken in, and a person may have reopened what one matches.
-    matched = {change.incident_id for change in changes if change.id in audiences and audiences[change.id].has_silences}
-    silence_holding.hold_incidents(tx, matched, now)
-    held = silences.find_held(tx, matched)
+    matched: dict[int, set[int]] = {}  # incidents by organization
+    for change in changes:
+        if change.id in audiences and audiences[change.id].has_silences:
+            matched.setdefault(change.organization_id, set()).add(change.incident_id)
+    held: set[int] = set()
+    for organization_id, incident_ids in sorted(matched.items()):
+        silence_holding.hold_incidents(tx, organization_id, incident_ids, now)
+        held |= silences.find_held(tx, organization_id, incident_ids)
     # What an alert changes while it is silenced stays quiet; what people do does not.
     return [one for one in entries if one.incident_id not in held or audiences[one.id].author_id is not None]
 
@@ -173,7 +181,8 @@ def _choose_recipients(
     tx: Connection, entries: Sequence[EntryChange], audiences: Mapping[int, Audience], now: datetime
 ) -> dict[int, dict[int, bool]]:
     """Subscribes those who follow what is new, and returns the members to notify of each change, by its id."""
-    followed = followed_filters.subscribe_followers(tx, _list_new(entries, audiences), now)
+    organization_ids = {change.organization_id for change in entries}
+    followed = followed_filters.subscribe_followers(tx, organization_ids, _list_new(entries, audiences), now)
     return {
         change.id: _find_recipients(tx, change, audiences[change.id])
         for change in entries
@@ -240,7 +249,7 @@ def _find_recipients(tx: Connection, change: EntryChange, audience: Audience) ->
     found = expansion.list_candidates(tx, change, audience.author_id)
     blind = [one.member_id for one in found if not one.sees]
     if blind:
-        expansion.unsubscribe_members(tx, change.incident_id, blind)
+        expansion.unsubscribe_members(tx, change.organization_id, change.incident_id, blind)
     return {
         one.member_id: one.mention
         for one in found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -16,15 +16,19 @@ _ENDED_AT_ONCE = 100
 
 
 def fold_new_incidents(
-    tx: Connection, incidents: Mapping[int, str | None], destination_ids: Sequence[int], now: datetime
+    tx: Connection,
+    organization_ids: Collection[int],
+    incidents: Mapping[int, str | None],
+    destination_ids: Sequence[int],
+    now: datetime,
 ) -> int:
     """Decides which of these incidents get no card in a channel, because its storm shows them.
 
-    `incidents` maps incident ids to workspace ids. The caller has locked the destinations, and inserts the cards.
-    Returns how many storms count now, with a card or without.
+    `organization_ids` are those of the incidents. `incidents` maps incident ids to workspace ids. The caller
+    has locked the destinations, and inserts the cards. Returns how many storms count now, with a card or without.
     """
     counted = 0
-    new = storms.list_new(tx, incidents, destination_ids)
+    new = storms.list_new(tx, organization_ids, incidents, destination_ids)
     for destination_id, in_channel in groupby(new, key=lambda one: one.destination_id):
         found = [NewIncident(one.incident_id, one.critical, one.folded) for one in in_channel]
         counted += _fold_in_channel(tx, destination_id, found, now)
@@ -38,7 +42,10 @@ def _fold_in_channel(tx: Connection, destination_id: int, new: Sequence[NewIncid
     recent: list[RecentCard] = []
     if storm is None:
         since = now - timedelta(seconds=limit.within_s)
-        recent = [RecentCard(*row) for row in storms.list_recent_cards(tx, destination_id, since, limit.within_s)]
+        recent = [
+            RecentCard(*row)
+            for row in storms.list_recent_cards(tx, state.organization_id, destination_id, since, limit.within_s)
+        ]
     result = fold(new, limit, recent, storm)
     if not result.in_storm:
         return 0
@@ -54,7 +61,7 @@ def _fold_in_channel(tx: Connection, destination_id: int, new: Sequence[NewIncid
             now=now,
         )
     if result.unfolded:
-        storms.unfold_incidents(tx, destination_id, result.unfolded)
+        storms.unfold_incidents(tx, state.organization_id, destination_id, result.unfolded)
     with_card = [*result.before, *result.cards]
     added = [*with_card, *result.folded]
     if not (added or result.unfolded):

@@ -84,7 +84,7 @@ class Recovery:
         """Reads a page of the messages since the posting began, newest first (in a thread: oldest first)."""
         bounds: dict[str, Any] = {"include_all_metadata": True, "limit": _HISTORY_PAGE}
         if isinstance(post, ThreadPost):
-            card_ts = self._find_card_ts(post.card_id)
+            card_ts = self._find_card_ts(post)
             if card_ts is None:
                 return Taken({"messages": []})
             if to_ts or post.after_ts:
@@ -96,9 +96,9 @@ class Recovery:
             bounds["latest"] = to_ts
         return api_calls.read(client, "conversations.history", channel=conversation, **bounds)
 
-    def _find_card_ts(self, card_id: int) -> str | None:
+    def _find_card_ts(self, post: ThreadPost) -> str | None:
         with self._store.read() as connection:
-            return posts.find_ts(connection, card_id)
+            return posts.find_ts(connection, post.organization_id, post.card_id)
 
     def _continue_later(self, lease: Lease, target: Target, post: KnownPost, result: Result) -> None:
         """Schedules the rest of an unfinished search. The message is not sent before the search ends."""

@@ -163,7 +163,7 @@ def _render_notification(
     if content is None or not target.incidents_on:
         return Drop()
     if content.incident is None:
-        expansion.unsubscribe_members(tx, post.incident_id, [target.member_id or 0])
+        expansion.unsubscribe_members(tx, post.organization_id, post.incident_id, [target.member_id or 0])
         return Drop()
     follows = content.incident.subscribed and content.notify == "all"
     due_items = [item for item in content.entries if content.notify != "none" and (item.mention or follows)]
@@ -188,7 +188,9 @@ def _render_sent(
         return Drop()
     kind = post.kind
     if isinstance(post, NotificationPost):  # a version that does not rank messages has sent it
-        kind = direct_messages.rank_message(tx, SentMessage(post.id, target.id, post.incident_id, post.ts), now)
+        kind = direct_messages.rank_message(
+            tx, SentMessage(post.organization_id, post.id, target.id, post.incident_id, post.ts), now
+        )
     content = post_contents.find_notification_content(tx, post, target, notifications.MAX_ENTRIES)
     if content is None:
         return Drop()
@@ -220,7 +222,7 @@ def _show_newest(
 def _render_call(tx: Connection, post: CallPost, target: Target, installation: Installation) -> Rendered:
     if not target.incidents_on or target.member_id is None:
         return Drop()
-    incidents = call_messages.list_called_incidents(tx, post.id, target.member_id)
+    incidents = call_messages.list_called_incidents(tx, target.organization_id, post.id, target.member_id)
     if post.ts is None:
         # Somebody may have taken them while the message waited.
         incidents = [incident for incident in incidents if calls.is_waiting(incident)]
@@ -230,7 +232,9 @@ def _render_call(tx: Connection, post: CallPost, target: Target, installation: I
         return Show(calls.render_hidden(), final=True)
     url = None
     if len(incidents) == 1:
-        card = post_contents.find_card_for_reader(tx, incidents[0].incident_id, target.member_id, target.workspace_id)
+        card = post_contents.find_card_for_reader(
+            tx, target.organization_id, incidents[0].incident_id, target.member_id, target.workspace_id
+        )
         url = installation.permalink(*card) if card else None
     over = all(incident.superseded or incident.status is Status.CLOSED for incident in incidents)
     return Show(calls.render_call(incidents, post.id, url), final=over)
@@ -282,7 +286,9 @@ def _render_join_request(tx: Connection, post: JoinRequestPost, target: Target) 
 def _render_reminder(tx: Connection, post: ReminderPost, target: Target) -> Rendered:
     if not (target.incidents_on and target.is_present) or target.member_id is None:
         return Drop()
-    content, mentions = reminders.get_content(tx, post.key, target.member_id, target.workspace_id)
+    content, mentions = reminders.get_content(
+        tx, target.organization_id, post.key, target.member_id, target.workspace_id
+    )
     if post.ts is None:
         content = [one for one in content if one.is_asked]
         return Show(reminder.render_reminder(content, mentions)) if content else Drop()

@@ -254,7 +254,9 @@ class Sender:
         attempts = []
         for number, one in enumerate(deliveries):
             if one.show is not None and one.post.ts is None:
-                attempts.append(Attempt(one.post.id, self._slack_now(one.target), one.target.last_ts))
+                attempts.append(
+                    Attempt(one.post.organization_id, one.post.id, self._slack_now(one.target), one.target.last_ts)
+                )
                 deliveries[number] = replace(one, begun=begun)
         posts.mark_sending(tx, attempts, self._now(), settles_in_s=self._pace.settles_s)
 

@@ -135,10 +135,10 @@ class Settlement:
         destinations.lock_destination(tx, lease.destination_id)
         if posts.mark_delivered_late(tx, post, ts, self._now()):
             if isinstance(post, DirectPost):
-                message = SentMessage(post.id, lease.destination_id, post.incident_id, ts)
+                message = SentMessage(post.organization_id, post.id, lease.destination_id, post.incident_id, ts)
                 direct_messages.rank_message(tx, message, self._now())
             elif isinstance(post, CardPost):
-                outbox.redraw_direct_messages(tx, [post.incident_id], self._now())
+                outbox.redraw_direct_messages(tx, [(post.organization_id, post.incident_id)], self._now())
             destinations.reschedule_destinations(tx, [lease.destination_id], self._now())
 
     def _record_delivered(self, tx: Connection, successes: Sequence[_Success]) -> None:
@@ -149,7 +149,7 @@ class Settlement:
         """
         now = self._now()
         above = [
-            SentMessage(one.post.id, one.target.id, one.post.incident_id, one.posted_ts)
+            SentMessage(one.post.organization_id, one.post.id, one.target.id, one.post.incident_id, one.posted_ts)
             for one in successes
             if isinstance(one.post, DirectPost) and one.posted_ts is not None
         ]
@@ -171,7 +171,11 @@ class Settlement:
             ],
             now,
         )
-        cards = [one.post.incident_id for one in successes if isinstance(one.post, CardPost) and one.posted_ts]
+        cards = [
+            (one.post.organization_id, one.post.incident_id)
+            for one in successes
+            if isinstance(one.post, CardPost) and one.posted_ts
+        ]
         outbox.redraw_direct_messages(tx, cards, now)
         destinations.release_destinations(
             tx,

@@ -59,7 +59,7 @@ def write_history(tx: Connection, now: datetime) -> None:
     of_acme = select(Incident.id).where(Incident.organization_id == organization.id)
     tx.execute(delete(Outbox).where(Outbox.incident_id.in_(of_acme)))
     for incident_id in tx.scalars(of_acme.where(Incident.status != Status.CLOSED).order_by(Incident.id)).all():
-        outbox.record_change(tx, incident_id, now=now)
+        outbox.record_change(tx, organization.id, incident_id, now=now)
 
 
 def _find_ids(tx: Connection, table: type[Project] | type[Team], organization_id: int) -> dict[str, int]:

@@ -310,7 +310,7 @@ def list_restricted_projects(connection: Connection, access: Access, draft: Draf
     if queries.has_open_membership(connection, access.organization_id):
         return []
     scope = content.resolve_scope(connection, access, draft.query, now)
-    return [project.name for project in directory.list_projects(connection, scope.project_ids)]
+    return [project.name for project in directory.list_projects(connection, access.organization_id, scope.project_ids)]
 
 
 def check_shared_channel(access: Access, name: str) -> None:

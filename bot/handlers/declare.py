@@ -136,7 +136,7 @@ def _build_form(context: Context, draft: forms.Draft, channel_id: str | None, or
         except ManyProjects:
             likely = []
         if len(likely) == 1:
-            draft = replace(draft, project=projects.slug_of(context.connection, likely[0]))
+            draft = replace(draft, project=projects.slug_of(context.connection, context.access, likely[0]))
     return forms.render_declare_form(draft, options, _team_options(context), origin_)
 
 

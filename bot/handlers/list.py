@@ -76,7 +76,7 @@ def handle_share_press(context: Context, request: Press) -> Response:
     words, cursor = messages.parse_position(request.value)
     query = filters.parse_query(words)
     list_filter = search.resolve_query(context.connection, context.access, query, context.now)
-    project_ids = sharing.projects_to_share(context.connection, list_filter, request.channel_id)
+    project_ids = sharing.projects_to_share(context.connection, context.access, list_filter, request.channel_id)
     if not context.may_show_in(str(request.channel_id)):
         raise SharedChannel
     lines = sharing.incidents_to_share(context.connection, context.access, list_filter, project_ids, cursor=cursor)

@@ -25,9 +25,14 @@ def find_page(
     """
     return activity.get_activity_page(
         connection,
+        incident.organization_id,
         incident.id,
         access.workspace_id,
         size=size,
-        before=activity.find_position(connection, incident.id, before) if before is not None else None,
-        after=activity.find_position(connection, incident.id, after) if after is not None else None,
+        before=activity.find_position(connection, incident.organization_id, incident.id, before)
+        if before is not None
+        else None,
+        after=activity.find_position(connection, incident.organization_id, incident.id, after)
+        if after is not None
+        else None,
     )

@@ -29,16 +29,18 @@ class NotCalled(Refusal):
         super().__init__("This message no longer calls you for anything. Nothing was changed.")
 
 
-def change_round(tx: Connection, incident_id: int, before: Status, after: Status, now: datetime) -> None:
+def change_round(
+    tx: Connection, organization_id: int, incident_id: int, before: Status, after: Status, now: datetime
+) -> None:
     """Makes the steps that a change of status begins. The row of the incident is locked."""
     if after is not Status.CLOSED:
         falls = before is not Status.CLOSED and after < before
-        calls.begin_round(tx, [incident_id], now, goes_on=falls)
+        calls.begin_round(tx, organization_id, [incident_id], now, goes_on=falls)
 
 
 def list_called(connection: Connection, access: Access, post_id: int) -> list[CalledIncident]:
     """The incidents for which a message calls the caller. Raises NotCalled if there are none that they may see."""
-    found = call_messages.list_called_incidents(connection, post_id, access.member_id)
+    found = call_messages.list_called_incidents(connection, access.organization_id, post_id, access.member_id)
     if not found:
         raise NotCalled
     return found
@@ -58,8 +60,10 @@ def decline(tx: Connection, access: Access, post_id: int, now: datetime) -> list
     for incident_id in dict.fromkeys(key.incident_id for key in declined):
         team = called[incident_id].team
         record = CallRecord(CallOutcome.DECLINED, "", team, next_at_once=incident_id in hastened)
-        activity.insert_activity(tx, incident_id, ActivityType.CALL, now=now, member_id=access.member_id, call=record)
-    call_messages.hurry_for_member(tx, list(called), access.member_id, now)
+        activity.insert_activity(
+            tx, access.organization_id, incident_id, ActivityType.CALL, now=now, member_id=access.member_id, call=record
+        )
+    call_messages.hurry_for_member(tx, access.organization_id, list(called), access.member_id, now)
     return list(waiting.values())
 
 

@@ -77,15 +77,18 @@ def _people_who_cannot_see(
     if not member_ids:
         return []
     may = access_queries.filter_members_who_see(connection, access.organization_id, incident.id, member_ids)
-    return sorted(directory.get_member_names(connection, member_ids - may).values())
+    return sorted(directory.get_member_names(connection, access.organization_id, member_ids - may).values())
 
 
 def _teams_that_cannot_see(connection: Connection, incident: IncidentHead, team_ids: frozenset[int]) -> list[str]:
     if not team_ids:
         return []
-    projects = incidents.get_project_ids(connection, incident.id)
-    may = incidents.get_team_ids_of_projects(connection, sorted(projects))
-    return sorted(f"the team {name}" for name in directory.get_team_names(connection, team_ids - may).values())
+    projects = incidents.get_project_ids(connection, incident.organization_id, incident.id)
+    may = incidents.get_team_ids_of_projects(connection, incident.organization_id, sorted(projects))
+    return sorted(
+        f"the team {name}"
+        for name in directory.get_team_names(connection, incident.organization_id, team_ids - may).values()
+    )
 
 
 def _and(names: list[str]) -> str:
@@ -102,12 +105,17 @@ def drop_blind_mentions(
     people = written.member_ids - access_queries.filter_members_who_see(
         connection, access.organization_id, incident.id, written.member_ids
     )
-    projects = incidents.get_project_ids(connection, incident.id)
-    teams = written.team_ids - incidents.get_team_ids_of_projects(connection, sorted(projects))
+    projects = incidents.get_project_ids(connection, incident.organization_id, incident.id)
+    teams = written.team_ids - incidents.get_team_ids_of_projects(connection, access.organization_id, sorted(projects))
     if not people and not teams:
         return written, []
-    names = {("person", id_): name for id_, name in directory.get_member_names(connection, people).items()}
-    names |= {("team", id_): name for id_, name in directory.get_team_names(connection, teams).items()}
+    names = {
+        ("person", id_): name
+        for id_, name in directory.get_member_names(connection, access.organization_id, people).items()
+    }
+    names |= {
+        ("team", id_): name for id_, name in directory.get_team_names(connection, access.organization_id, teams).items()
+    }
 
     def plain(found: re.Match[str]) -> str:
         name = names.get((found[1], int(found[2])))
@@ -117,14 +125,16 @@ def drop_blind_mentions(
     return checked, sorted(names.values())
 
 
-def withdraw(tx: Connection, incident_id: int, comment_id: int, now: datetime, *, thread_channel: str) -> bool:
+def withdraw(
+    tx: Connection, organization_id: int, incident_id: int, comment_id: int, now: datetime, *, thread_channel: str
+) -> bool:
     """Deletes a comment because its reply in a card's thread was deleted. Returns False if it was deleted before.
 
     `thread_channel` is the channel of the reply. Permissions are not checked: Slack decides who may delete a message.
     """
-    if not activity.delete_comment(tx, comment_id, now):
+    if not activity.delete_comment(tx, organization_id, comment_id, now):
         return False
-    outbox.record_comment_change(tx, incident_id, comment_id, now=now, thread_channel=thread_channel)
+    outbox.record_comment_change(tx, organization_id, incident_id, comment_id, now=now, thread_channel=thread_channel)
     return True
 
 
@@ -135,14 +145,16 @@ def subscribe_concerned(
 
     If a team is mentioned, its members who see the incident are subscribed.
     """
-    followers.ensure_subscribed(connection, incident.id, _find_concerned(connection, access, incident, written), now)
+    followers.ensure_subscribed(
+        connection, incident.organization_id, incident.id, _find_concerned(connection, access, incident, written), now
+    )
 
 
 def _find_concerned(connection: Connection, access: Access, incident: IncidentHead, written: CommentText) -> set[int]:
     """The author of a text, the members whom it mentions, and those of the teams that it mentions who see it."""
     concerned = {access.member_id, *written.member_ids}
     if written.team_ids:
-        of_teams = directory.get_member_ids_of_teams(connection, written.team_ids)
+        of_teams = directory.get_member_ids_of_teams(connection, access.organization_id, written.team_ids)
         concerned |= access_queries.filter_members_who_see(connection, access.organization_id, incident.id, of_teams)
     return concerned
 
@@ -198,7 +210,9 @@ def get_own_comment(
 ) -> tuple[IncidentHead, Comment]:
     """The incident, and a comment on it that the caller may change. Raises NotFound, CommentGone, NotYourComment."""
     incident = lookup.get_incident(connection, access, identifier, lock=lock)
-    comment = activity.find_comment(connection, incident.id, comment_id, access.workspace_id, lock=lock)
+    comment = activity.find_comment(
+        connection, incident.organization_id, incident.id, comment_id, access.workspace_id, lock=lock
+    )
     if comment is None:
         raise CommentGone
     if comment.member_id != access.member_id and not access.superuser:
@@ -228,15 +242,21 @@ def edit(
     check(tx, access, incident, written)
     if written.text == comment.text and written.rich_text == comment.rich_text:
         return incident
-    activity.update_comment(tx, comment.id, written.text, written.rich_text, now)
-    activity.insert_mentions(tx, comment.id, written.member_ids, written.team_ids)
+    activity.update_comment(tx, access.organization_id, comment.id, written.text, written.rich_text, now)
+    activity.insert_mentions(tx, access.organization_id, comment.id, written.member_ids, written.team_ids)
     new = written.member_ids - comment.mentions.people.keys()
     for team_id in written.team_ids - comment.mentions.teams.keys():
-        of_team = directory.get_member_ids_of_teams(tx, [team_id])
+        of_team = directory.get_member_ids_of_teams(tx, access.organization_id, [team_id])
         new |= access_queries.filter_members_who_see(tx, access.organization_id, incident.id, of_team)
-    followers.ensure_subscribed(tx, incident.id, new, now)
+    followers.ensure_subscribed(tx, incident.organization_id, incident.id, new, now)
     outbox.record_comment_change(
-        tx, incident.id, comment.id, now=now, newly_mentioned=new, thread_channel=thread_channel
+        tx,
+        incident.organization_id,
+        incident.id,
+        comment.id,
+        now=now,
+        newly_mentioned=new,
+        thread_channel=thread_channel,
     )
     return incident
 
@@ -252,6 +272,8 @@ def delete(
 ) -> IncidentHead:
     """Deletes a comment. `thread_channel` is as in `edit`. Raises NotFound, CommentGone, NotYourComment."""
     incident, comment = get_own_comment(tx, access, identifier, comment_id, lock=True)
-    activity.delete_comment(tx, comment.id, now)
-    outbox.record_comment_change(tx, incident.id, comment.id, now=now, thread_channel=thread_channel)
+    activity.delete_comment(tx, access.organization_id, comment.id, now)
+    outbox.record_comment_change(
+        tx, incident.organization_id, incident.id, comment.id, now=now, thread_channel=thread_channel
+    )
     return incident

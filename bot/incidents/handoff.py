@@ -72,7 +72,7 @@ def offer(
     """
     if receiver_id == access.member_id:
         raise InvalidInput("You cannot hand off incidents to yourself. Name somebody else.", USAGE, field="person")
-    receiver = directory.get_member_names(tx, [receiver_id])[receiver_id]
+    receiver = directory.get_member_names(tx, access.organization_id, [receiver_id])[receiver_id]
     if identifier is not None:
         mine, more = _lock_one(tx, access, identifier), False
     else:
@@ -162,6 +162,7 @@ def _log_offer(
 ) -> None:
     activity.insert_activity(
         tx,
+        incident.organization_id,
         incident.id,
         ActivityType.HANDOFF,
         now=now,
@@ -205,7 +206,7 @@ def _lock_one(tx: Connection, access: Access, identifier: int) -> list[IncidentH
 def _check_own(connection: Connection, access: Access, incident: IncidentHead) -> None:
     if incident.status is Status.CLOSED:
         raise AlreadyClosed(incident.identifier, incident.title, incident.date_closed, "Nothing was changed.")
-    owner = owners.find_owner(connection, incident.id)
+    owner = owners.find_owner(connection, incident.organization_id, incident.id)
     if owner is None:
         raise Refusal(
             f"Nobody owns {_name(incident)}, so you cannot hand it off. Take it first: `take {incident.identifier}`."
@@ -223,7 +224,7 @@ def _lock_all(tx: Connection, access: Access) -> tuple[list[IncidentHead], bool]
             one = lookup.get_incident(tx, access, identifier, lock=True)
         except NotFound:
             continue
-        owner = owners.find_owner(tx, one.id)
+        owner = owners.find_owner(tx, one.organization_id, one.id)
         if one.status is not Status.CLOSED and owner is not None and owner.member_id == access.member_id:
             mine.append(one)
     if not mine:
@@ -345,6 +346,7 @@ def _log_end(
 ) -> None:
     activity.insert_activity(
         tx,
+        head.organization_id,
         incident_id,
         ActivityType.HANDOFF,
         now=now,

@@ -32,7 +32,7 @@ def open_incidents(
     `member_id` is the member who declares them; None for an alert.
     """
     opened = incidents.insert_incidents(tx, organization_id, new, member_id=member_id, now=now)
-    call_steps.begin_round(tx, [incident.id for incident in opened], now)
+    call_steps.begin_round(tx, organization_id, [incident.id for incident in opened], now)
     return opened
 
 
@@ -66,11 +66,12 @@ def change_status(
         comments.check(tx, access, incident, comment)
     closed = max(closed_at or now, incident.date_started) if status is Status.CLOSED else None
     if incident.status is Status.CLOSED:
-        incidents.detach_alert_if_taken(tx, incident.id)
+        incidents.detach_alert_if_taken(tx, incident.organization_id, incident.id)
     incidents.set_status(tx, incident, status, method, closed)
     written = comment or CommentText("")
     activity.insert_activity(
         tx,
+        incident.organization_id,
         incident.id,
         ActivityType.STATUS_CHANGE,
         now=now,
@@ -83,14 +84,14 @@ def change_status(
         mentioned_teams=written.team_ids,
     )
     if status is Status.CLOSED:
-        handoffs.void_offers(tx, incident.id, now)
-    calls.change_round(tx, incident.id, incident.status, status, now)
+        handoffs.void_offers(tx, incident.organization_id, incident.id, now)
+    calls.change_round(tx, incident.organization_id, incident.id, incident.status, status, now)
     if incident.status is Status.CLOSED:
-        ownership.release_reopened(tx, incident.id, now)
-        owner_reminders.schedule_reminders(tx, [incident.id], now)
+        ownership.release_reopened(tx, incident.organization_id, incident.id, now)
+        owner_reminders.schedule_reminders(tx, incident.organization_id, [incident.id], now)
     if access:
         comments.subscribe_concerned(tx, access, incident, written, now)
-        direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
+        direct_messages.hurry_for_member(tx, incident.organization_id, incident.id, access.member_id, now)
     before = incident.status if status is Status.CLOSED else None
     return replace(incident, status=status, status_before_closing=before, date_closed=closed)
 
@@ -143,8 +144,8 @@ def declare(tx: Connection, access: Access, declared: Declaration, now: datetime
         now,
         access.member_id,
     )
-    followers.ensure_subscribed(tx, incident.id, [access.member_id], now)
-    acknowledging.mark_seen(tx, incident.id, access.member_id, now)
+    followers.ensure_subscribed(tx, incident.organization_id, incident.id, [access.member_id], now)
+    acknowledging.mark_seen(tx, incident.organization_id, incident.id, access.member_id, now)
     return incident
 
 

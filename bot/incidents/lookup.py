@@ -33,7 +33,7 @@ def get_incident(
 
 def get_state(connection: Connection, incident: IncidentHead) -> int:
     """What identifies the present state of an incident: the id of its last change of status; 0 before the first."""
-    change = activity.find_last_status_change(connection, incident.id)
+    change = activity.find_last_status_change(connection, incident.organization_id, incident.id)
     return change.id if change else 0
 
 
@@ -67,7 +67,9 @@ def get_details(
 
 def find_card(connection: Connection, access: Access, incident: IncidentHead) -> tuple[str, str] | None:
     """Channel and ts of the incident's oldest card in a channel of the caller's workspace and projects, or None."""
-    return post_contents.find_card_for_reader(connection, incident.id, access.member_id, access.workspace_id)
+    return post_contents.find_card_for_reader(
+        connection, incident.organization_id, incident.id, access.member_id, access.workspace_id
+    )
 
 
 def find_identifier_by_card(connection: Connection, access: Access, channel_id: str, ts: str) -> int | None:

@@ -59,14 +59,22 @@ def take_unowned(tx: Connection, access: Access, incident_ids: Sequence[int], no
     """
     if not incident_ids:
         return
-    followers.subscribe_to_all(tx, incident_ids, access.member_id, now)
-    first_seen = acknowledging.mark_all_seen(tx, incident_ids, access.member_id, now)
+    followers.subscribe_to_all(tx, access.organization_id, incident_ids, access.member_id, now)
+    first_seen = acknowledging.mark_all_seen(tx, access.organization_id, incident_ids, access.member_id, now)
     kind = ActivityType.ACKNOWLEDGED
-    activity.insert_activities(tx, first_seen, kind, now=now, member_id=access.member_id, notify=False)
-    owners.set_owner_of_all(tx, incident_ids, access.member_id, now)
-    owner_reminders.schedule_reminders(tx, incident_ids, now)
     activity.insert_activities(
-        tx, incident_ids, ActivityType.OWNER, now=now, member_id=access.member_id, owner_id=access.member_id
+        tx, access.organization_id, first_seen, kind, now=now, member_id=access.member_id, notify=False
+    )
+    owners.set_owner_of_all(tx, access.organization_id, incident_ids, access.member_id, now)
+    owner_reminders.schedule_reminders(tx, access.organization_id, incident_ids, now)
+    activity.insert_activities(
+        tx,
+        access.organization_id,
+        incident_ids,
+        ActivityType.OWNER,
+        now=now,
+        member_id=access.member_id,
+        owner_id=access.member_id,
     )
 
 
@@ -84,13 +92,24 @@ def _become_owner(
     *,
     by_handoff: bool = False,
 ) -> None:
-    followers.ensure_subscribed(tx, incident.id, [access.member_id], now)
-    if acknowledging.mark_seen(tx, incident.id, access.member_id, now):
+    followers.ensure_subscribed(tx, incident.organization_id, incident.id, [access.member_id], now)
+    if acknowledging.mark_seen(tx, incident.organization_id, incident.id, access.member_id, now):
         kind = ActivityType.ACKNOWLEDGED
-        activity.insert_activity(tx, incident.id, kind, now=now, member_id=access.member_id, notify=False)
-    _change(tx, incident.id, before, access.member_id, now, by=access.member_id, by_handoff=by_handoff)
-    direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
-    call_messages.hurry_for_member(tx, [incident.id], access.member_id, now)
+        activity.insert_activity(
+            tx, incident.organization_id, incident.id, kind, now=now, member_id=access.member_id, notify=False
+        )
+    _change(
+        tx,
+        incident.organization_id,
+        incident.id,
+        before,
+        access.member_id,
+        now,
+        by=access.member_id,
+        by_handoff=by_handoff,
+    )
+    direct_messages.hurry_for_member(tx, incident.organization_id, incident.id, access.member_id, now)
+    call_messages.hurry_for_member(tx, incident.organization_id, [incident.id], access.member_id, now)
 
 
 def release(tx: Connection, access: Access, identifier: int, now: datetime) -> Ownership:
@@ -101,8 +120,8 @@ def release(tx: Connection, access: Access, identifier: int, now: datetime) -> O
     incident, before = _lock(tx, access, identifier)
     if before is None or before.member_id != access.member_id:
         return Ownership(incident, before, changed=False)
-    _change(tx, incident.id, before.member_id, None, now, by=access.member_id)
-    direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
+    _change(tx, incident.organization_id, incident.id, before.member_id, None, now, by=access.member_id)
+    direct_messages.hurry_for_member(tx, incident.organization_id, incident.id, access.member_id, now)
     return Ownership(incident, before, changed=True)
 
 
@@ -111,24 +130,25 @@ def _lock(tx: Connection, access: Access, identifier: int) -> tuple[IncidentHead
     if incident.status is Status.CLOSED:
         advice = f"Reopen it first: `reopen {identifier}`."
         raise AlreadyClosed(identifier, incident.title, incident.date_closed, advice)
-    return incident, owners.find_owner(tx, incident.id)
+    return incident, owners.find_owner(tx, incident.organization_id, incident.id)
 
 
 def release_lost(tx: Connection, organization_id: int, now: datetime) -> None:
     """Releases the open incidents of the organization whose owner has left it or may no longer see them."""
     for incident_id, owner_id in owners.lock_lost(tx, organization_id):
-        _change(tx, incident_id, owner_id, None, now, by=None)
+        _change(tx, organization_id, incident_id, owner_id, None, now, by=None)
 
 
-def release_reopened(tx: Connection, incident_id: int, now: datetime) -> None:
+def release_reopened(tx: Connection, organization_id: int, incident_id: int, now: datetime) -> None:
     """Releases an incident that was reopened, if its owner may no longer see it. Its row must be locked."""
-    owner_id = owners.find_lost_owner(tx, incident_id)
+    owner_id = owners.find_lost_owner(tx, organization_id, incident_id)
     if owner_id is not None:
-        _change(tx, incident_id, owner_id, None, now, by=None)
+        _change(tx, organization_id, incident_id, owner_id, None, now, by=None)
 
 
 def _change(
     tx: Connection,
+    organization_id: int,
     incident_id: int,
     before: int | None,
     after: int | None,
@@ -137,13 +157,14 @@ def _change(
     by: int | None,
     by_handoff: bool = False,
 ) -> None:
-    owners.set_owner(tx, incident_id, after, now)
-    handoffs.void_offers(tx, incident_id, now)
+    owners.set_owner(tx, organization_id, incident_id, after, now)
+    handoffs.void_offers(tx, organization_id, incident_id, now)
     if after is None:
-        calls.resume(tx, {incident_id: now})
-    owner_reminders.schedule_reminders(tx, [incident_id], now)
+        calls.resume(tx, {(organization_id, incident_id): now})
+    owner_reminders.schedule_reminders(tx, organization_id, [incident_id], now)
     activity.insert_activity(
         tx,
+        organization_id,
         incident_id,
         ActivityType.OWNER,
         now=now,

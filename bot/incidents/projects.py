@@ -25,12 +25,12 @@ class ManyProjects(Refusal):
 
 def list_projects(connection: Connection, access: Access) -> list[DirectoryEntry]:
     """The projects that the caller sees, ordered by slug."""
-    return directory.list_projects(connection, access.project_ids)
+    return directory.list_projects(connection, access.organization_id, access.project_ids)
 
 
-def slug_of(connection: Connection, project_id: int) -> str:
+def slug_of(connection: Connection, access: Access, project_id: int) -> str:
     """The slug of a project that the caller sees."""
-    return directory.list_projects(connection, [project_id])[0].slug
+    return directory.list_projects(connection, access.organization_id, [project_id])[0].slug
 
 
 def list_teams(connection: Connection, access: Access) -> list[DirectoryEntry]:
@@ -50,7 +50,7 @@ def list_environments(connection: Connection, access: Access, part: str, *, most
 
 def own_team_names(connection: Connection, access: Access) -> list[str]:
     """The names of the caller's own teams, in alphabetical order."""
-    return directory.list_team_names_of_member(connection, access.member_id)
+    return directory.list_team_names_of_member(connection, access.organization_id, access.member_id)
 
 
 def project_by_slug(
@@ -116,11 +116,11 @@ def choose_projects(
     if not visible:
         raise no_project()
     if channel_id:
-        here = directory.filter_projects_by_channel(connection, visible, channel_id)
+        here = directory.filter_projects_by_channel(connection, access.organization_id, visible, channel_id)
         if here:
             return here
     for teams in ([team_id] if team_id else [], access.team_ids):
-        of_teams = directory.filter_projects_by_teams(connection, visible, teams)
+        of_teams = directory.filter_projects_by_teams(connection, access.organization_id, visible, teams)
         if len(of_teams) == 1:
             return of_teams
     if len(visible) == 1:

@@ -29,12 +29,12 @@ _LONGEST_MINUTES = 2**15 - 1  # what the column of the log holds
 def remind_due(tx: Connection, now: datetime, most: int) -> int:
     """Asks the owners who are due, and tells the teams of those who did not answer. Returns how many were due."""
     due = owner_reminders.lock_due(tx, now, most)
-    over = [one.incident_id for one in due if not one.open or one.owner_id is None or one.after_s is None]
-    if over:
-        owner_reminders.delete_reminders(tx, over)
     asked: list[DueReminder] = []
     for one in due:
-        if one.incident_id in over or one.heard_now is None or one.after_s is None:
+        if not one.open or one.owner_id is None or one.after_s is None:
+            owner_reminders.delete_reminder(tx, one)
+            continue
+        if one.heard_now is None:
             continue
         wait = timedelta(seconds=one.after_s)
         if one.silenced:
@@ -84,6 +84,7 @@ def _tell_team(tx: Connection, due: DueReminder, now: datetime) -> None:
     minutes = int((now - due.heard_now).total_seconds()) // 60
     activity.insert_activity(
         tx,
+        due.organization_id,
         due.incident_id,
         ActivityType.UNHEARD,
         now=now,
@@ -98,12 +99,12 @@ def confirm(tx: Connection, access: Access, identifiers: Sequence[int], now: dat
     mine = []
     for one in found:
         incident = lookup.get_incident(tx, access, one.identifier, lock=True)
-        owner = owners.find_owner(tx, incident.id)
+        owner = owners.find_owner(tx, incident.organization_id, incident.id)
         if incident.status is Status.CLOSED or owner is None or owner.member_id != access.member_id:
             continue
-        acknowledging.mark_seen(tx, incident.id, access.member_id, now)
-        if outbox.record_change(tx, incident.id, now=now):
-            direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
+        acknowledging.mark_seen(tx, incident.organization_id, incident.id, access.member_id, now)
+        if outbox.record_change(tx, incident.organization_id, incident.id, now=now):
+            direct_messages.hurry_for_member(tx, incident.organization_id, incident.id, access.member_id, now)
         mine.append(incident)
     if not mine and len(found) == 1:
         raise _explain(tx, found[0])
@@ -114,14 +115,14 @@ def _explain(connection: Connection, incident: IncidentHead) -> Refusal:
     if incident.status is Status.CLOSED:
         return AlreadyClosed(incident.identifier, incident.title, incident.date_closed, "Nothing was changed.")
     name = f"#{incident.identifier} {disable_formatting(incident.title)}"
-    owner = owners.find_owner(connection, incident.id)
+    owner = owners.find_owner(connection, incident.organization_id, incident.id)
     return Refusal(f"{owner.name if owner else 'Nobody'} owns {name} now. Nothing was changed.")
 
 
 def get_content(
-    connection: Connection, post_key: str, owner_id: int, workspace_id: str
+    connection: Connection, organization_id: int, post_key: str, owner_id: int, workspace_id: str
 ) -> tuple[Sequence[ReminderContent], Mentions]:
     """What a message to an owner shows: the incidents that they still own and see."""
-    shown = owner_reminders.get_content(connection, post_key, owner_id)
+    shown = owner_reminders.get_content(connection, organization_id, post_key, owner_id)
     words = [one.incident.last_comment for one in shown if one.incident.last_comment is not None]
     return shown, activity.get_mentions_of_entries(connection, words, workspace_id)

@@ -60,4 +60,6 @@ def delete_reply(tx: Connection, card: PostedCard, ts: str, now: datetime) -> No
     if known is not None and not known.gone:
         threads.record_reply_deleted(tx, card.destination_id, ts)
         if known.activity_id is not None:
-            comments.withdraw(tx, card.incident_id, known.activity_id, now, thread_channel=card.channel_id)
+            comments.withdraw(
+                tx, card.organization_id, card.incident_id, known.activity_id, now, thread_channel=card.channel_id
+            )

@@ -138,7 +138,7 @@ def of_own_teams(connection: Connection, access: Access, list_filter: ListFilter
     """The filter, limited to the projects of the caller's teams; unchanged if the caller has no team."""
     if not access.team_ids:
         return list_filter
-    mine = directory.filter_projects_by_teams(connection, access.project_ids, access.team_ids)
+    mine = directory.filter_projects_by_teams(connection, access.organization_id, access.project_ids, access.team_ids)
     return replace(list_filter, project_ids=mine, organization_id=None)
 
 

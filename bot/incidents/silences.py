@@ -162,7 +162,7 @@ def hold_matching(tx: Connection, organization_id: int, silence_id: int, now: da
         compared = [*compared, *last]
     more = len(last) == holding.BATCH
     holding.set_hold_after(tx, organization_id, silence_id, last[-1].id if more else None)
-    outbox.redraw_cards(tx, {one.id for one in compared if one.new or one.before}, now)
+    outbox.redraw_cards(tx, organization_id, {one.id for one in compared if one.new or one.before}, now)
     return Held(sum(one.new for one in compared), more)
 
 
@@ -174,10 +174,10 @@ def go_on_holding(tx: Connection, now: datetime) -> bool:
     return found is not None
 
 
-def hold_before_call(tx: Connection, incident_ids: Collection[int], now: datetime) -> bool:
+def hold_before_call(tx: Connection, organization_id: int, incident_ids: Collection[int], now: datetime) -> bool:
     """Has silences hold incidents that they will be compared with later. Returns whether that changed anything."""
-    held = holding.hold_incidents(tx, incident_ids, now)
-    outbox.redraw_cards(tx, held, now)
+    held = holding.hold_incidents(tx, organization_id, incident_ids, now)
+    outbox.redraw_cards(tx, organization_id, held, now)
     return bool(held)
 
 
@@ -221,7 +221,7 @@ def go_on_releasing(tx: Connection, now: datetime) -> EndedSilence | None:
     held = holding.list_to_release(tx, silence, found.ended_by, now, None, after=found.after, most=holding.BATCH)
     more = len(held) == holding.BATCH
     holding.set_release_after(tx, silence, held[-1].id if more else None)
-    counted = _count(_release(tx, held, now))
+    counted = _count(_release(tx, silence.organization_id, held, now))
     total = found.released + counted
     if more:
         holding.add_released(tx, silence, counted)
@@ -258,7 +258,7 @@ def _end(
     more = len(held) == most
     after = held[-1].id if held else 0
     holding.end_silence(tx, silence, member_id, now, release_after=after if more else None)
-    without_card = _release(tx, held, now)
+    without_card = _release(tx, silence.organization_id, held, now)
     held_back = _count(without_card)
     if more:
         holding.add_released(tx, silence, held_back)
@@ -274,13 +274,13 @@ def _list_others(
     return () if more else holding.list_others(tx, silence, now, project_ids)
 
 
-def _release(tx: Connection, held: Sequence[HeldIncident], now: datetime) -> list[HeldIncident]:
+def _release(tx: Connection, organization_id: int, held: Sequence[HeldIncident], now: datetime) -> list[HeldIncident]:
     """Has other silences hold what an ended one no longer holds. Returns what none does and has no card."""
     still_open = [one.id for one in held if one.is_open]
-    holding.hold_incidents(tx, still_open, now)
-    still_held = queries.find_held(tx, still_open)  # also by what an expansion has just found
-    outbox.redraw_cards(tx, still_open, now)
-    calls.resume(tx, {one.id: now for one in held if one.is_open and one.id not in still_held})
+    holding.hold_incidents(tx, organization_id, still_open, now)
+    still_held = queries.find_held(tx, organization_id, still_open)  # also by what an expansion has just found
+    outbox.redraw_cards(tx, organization_id, still_open, now)
+    calls.resume(tx, {(organization_id, one.id): now for one in held if one.is_open and one.id not in still_held})
     return [one for one in held if not one.has_card and one.id not in still_held]
 
 

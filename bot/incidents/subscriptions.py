@@ -17,7 +17,7 @@ from storage.rows import IncidentHead
 def subscribe(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
     """Subscribes the caller. Returns the incident, and whether they were not subscribed before. Raises NotFound."""
     incident = lookup.get_incident(tx, access, identifier)
-    new = followers.subscribe(tx, incident.id, [access.member_id], now)
+    new = followers.subscribe(tx, incident.organization_id, incident.id, [access.member_id], now)
     _redraw_message(tx, incident, access, now)
     return incident, bool(new)
 
@@ -25,22 +25,22 @@ def subscribe(tx: Connection, access: Access, identifier: int, now: datetime) ->
 def unsubscribe(tx: Connection, access: Access, identifier: int, now: datetime) -> tuple[IncidentHead, bool]:
     """Unsubscribes the caller. Returns the incident, and whether they were subscribed. Raises NotFound."""
     incident = lookup.get_incident(tx, access, identifier)
-    was = followers.unsubscribe(tx, incident.id, access.member_id)
+    was = followers.unsubscribe(tx, incident.organization_id, incident.id, access.member_id)
     _redraw_message(tx, incident, access, now)
     return incident, was
 
 
 def _redraw_message(tx: Connection, incident: IncidentHead, access: Access, now: datetime) -> None:
     """Has the caller's direct message about the incident show whether they follow it."""
-    outbox.redraw_direct_messages(tx, [incident.id], now)
-    direct_messages.hurry_for_member(tx, incident.id, access.member_id, now)
+    outbox.redraw_direct_messages(tx, [(incident.organization_id, incident.id)], now)
+    direct_messages.hurry_for_member(tx, incident.organization_id, incident.id, access.member_id, now)
 
 
 def get_notify(connection: Connection, access: Access) -> str:
     """What the caller gets direct messages about: "all", "mentions" or "none"."""
-    return access_queries.get_notify(connection, access.member_id)
+    return access_queries.get_notify(connection, access.organization_id, access.member_id)
 
 
 def set_notify(tx: Connection, access: Access, notify: str) -> None:
     """Stores what the caller gets direct messages about: "all", "mentions" or "none"."""
-    access_queries.set_notify(tx, access.member_id, notify)
+    access_queries.set_notify(tx, access.organization_id, access.member_id, notify)

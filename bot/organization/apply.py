@@ -143,7 +143,7 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
     if result.members_removed:
         changes.mark_members_removed(tx, result.members_removed, now)
     if result.projects_removed:
-        _remove_projects(tx, result, now)
+        _remove_projects(tx, organization_id, result, now)
     if result.teams_removed:
         changes.delete_teams(tx, result.teams_removed)
 
@@ -206,8 +206,8 @@ def _next_fire(cron: str, zone: str, now: datetime) -> datetime:
     return parse_cron(cron).next(now, ZoneInfo(zone))
 
 
-def _remove_projects(tx: Connection, result: Plan, now: datetime) -> None:
+def _remove_projects(tx: Connection, organization_id: int, result: Plan, now: datetime) -> None:
     # Nobody could see these any more, and an open one would keep its alert's key for ever.
-    for incident in changes.lock_open_incidents_only_of(tx, result.projects_removed):
+    for incident in changes.lock_open_incidents_only_of(tx, organization_id, result.projects_removed):
         lifecycle.change_status(tx, incident, Status.CLOSED, StatusMethod.RULE_UPDATED, now)
     changes.delete_projects(tx, list(result.projects_removed))

@@ -23,7 +23,8 @@ SELECT o.id AS organization_id, o.slug, o.name AS organization, o.incidents, o.o
        p.user_id IS NOT NULL AS known, p.date_checked, p.home_team, p.timezone, p.unmatched,
        m.id AS member_id, m.email, m.name, m.role, m.superuser,
        m.id IS NOT NULL AND {sees_all} AS sees_all,
-       ARRAY(SELECT mt.team_id FROM member_team mt WHERE mt.member_id = m.id) AS team_ids,
+       ARRAY(SELECT mt.team_id FROM member_team mt WHERE mt.organization_id = m.organization_id
+         AND mt.member_id = m.id) AS team_ids,
        {projects} AS project_ids
 FROM workspace w
 JOIN organization o ON o.id = w.organization_id
@@ -168,14 +169,17 @@ def find_member_by_email(connection: Connection, organization_id: int, workspace
     )
 
 
-def get_notify(connection: Connection, member_id: int) -> str:
+def get_notify(connection: Connection, organization_id: int, member_id: int) -> str:
     """Returns which notifications a member wants: "all", "mentions" or "none"."""
-    return connection.scalar(select(Member.notify).where(Member.id == member_id)) or "all"
+    query = select(Member.notify).where(Member.organization_id == organization_id, Member.id == member_id)
+    return connection.scalar(query) or "all"
 
 
-def set_notify(tx: Connection, member_id: int, notify: str) -> None:
+def set_notify(tx: Connection, organization_id: int, member_id: int, notify: str) -> None:
     """Saves which notifications a member wants."""
-    tx.execute(update(Member).where(Member.id == member_id).values(notify=notify))
+    tx.execute(
+        update(Member).where(Member.organization_id == organization_id, Member.id == member_id).values(notify=notify)
+    )
 
 
 def find_email(connection: Connection, member_id: int) -> str | None:

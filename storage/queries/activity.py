@@ -21,8 +21,8 @@ from storage.values import FIRST_OWN_TYPE, ActivityType, Work
 # The columns of an entry a by a member m, for `parse_entry`.
 ENTRY_COLUMNS = (
     "a.id, a.type, a.member_id, m.name, a.value, a.previous_value, a.comment, a.date_added, a.date_edited,"
-    " (SELECT o.name FROM member o WHERE o.id = a.owner_id),"
-    " (SELECT o.name FROM member o WHERE o.id = a.previous_owner_id), a.call"
+    " (SELECT o.name FROM member o WHERE o.organization_id = a.organization_id AND o.id = a.owner_id),"
+    " (SELECT o.name FROM member o WHERE o.organization_id = a.organization_id AND o.id = a.previous_owner_id), a.call"
 )
 
 _KNOWN = frozenset(int(one) for one in ActivityType)
@@ -44,8 +44,8 @@ NEWS = f"{READABLE} AND a.type NOT IN ({', '.join(str(int(one)) for one in _NO_N
 
 _LOG = f"""
 SELECT {ENTRY_COLUMNS}
-FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
-WHERE a.incident_id = %(incident_id)s AND {READABLE}
+FROM incident_activity a LEFT JOIN member m ON m.organization_id = a.organization_id AND m.id = a.member_id
+WHERE a.organization_id = %(organization_id)s AND a.incident_id = %(incident_id)s AND {READABLE}
 """  # noqa: S608
 
 _MENTIONED = PreparedStatement(
@@ -53,19 +53,21 @@ _MENTIONED = PreparedStatement(
 SELECT c.member_id, c.team_id, coalesce(m.name, t.name),
        CASE WHEN t.id IS NOT NULL THEN t.slack_usergroup
             ELSE {user_of_member("%(workspace_id)s")} END
-FROM comment_mention c LEFT JOIN member m ON m.id = c.member_id LEFT JOIN team t ON t.id = c.team_id
-WHERE c.activity_id = ANY(%(activity_ids)s)
+FROM workspace w JOIN comment_mention c ON c.organization_id = w.organization_id
+LEFT JOIN member m ON m.organization_id = c.organization_id AND m.id = c.member_id
+LEFT JOIN team t ON t.organization_id = c.organization_id AND t.id = c.team_id
+WHERE w.id = %(workspace_id)s AND c.activity_id = ANY(%(activity_ids)s)
 """,  # noqa: S608 - composed of constants
     {"workspace_id": "text", "activity_ids": "bigint[]"},
 )
 
 
-def build_latest_entry(incident_id: str) -> str:
-    """Returns the query of the first entry on the first page of a log. `incident_id` is SQL."""
+def build_latest_entry(organization: str, incident: str) -> str:
+    """Returns the query of the first entry on the first page of a log. The ids of both are SQL."""
     return f"""
 SELECT {ENTRY_COLUMNS}
-FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
-WHERE a.incident_id = {incident_id} AND {READABLE}
+FROM incident_activity a LEFT JOIN member m ON m.organization_id = a.organization_id AND m.id = a.member_id
+WHERE a.organization_id = {organization} AND a.incident_id = {incident} AND {READABLE}
 ORDER BY a.date_added DESC, a.id DESC LIMIT 1"""  # noqa: S608 - composed of constants
 
 
@@ -117,7 +119,9 @@ def get_mentions(connection: Connection, activity_ids: Iterable[int], workspace_
 
 _PEOPLE = PreparedStatement(
     f"""
-SELECT m.id, m.name, {user_of_member("%(workspace_id)s")} FROM member m WHERE m.id = ANY(%(ids)s)
+SELECT m.id, m.name, {user_of_member("%(workspace_id)s")}
+FROM workspace w JOIN member m ON m.organization_id = w.organization_id
+WHERE w.id = %(workspace_id)s AND m.id = ANY(%(ids)s)
 """,  # noqa: S608 - composed of constants
     {"workspace_id": "text", "ids": "bigint[]"},
 )
@@ -131,6 +135,7 @@ def get_people(connection: Connection, member_ids: Sequence[int], workspace_id: 
 
 def get_activity_page(
     connection: Connection,
+    organization_id: int,
     incident_id: int,
     workspace_id: str,
     *,
@@ -144,7 +149,7 @@ def get_activity_page(
     `after`, the next newer ones; with neither, the newest entries.
     """
     sql = _LOG
-    parameters: dict[str, Any] = {"incident_id": incident_id, "size": size + 1}
+    parameters: dict[str, Any] = {"organization_id": organization_id, "incident_id": incident_id, "size": size + 1}
     direction = "DESC"
     place = before or after
     if place is not None:
@@ -169,40 +174,47 @@ def get_activity_page(
     )
 
 
-def find_position(connection: Connection, incident_id: int, activity_id: int) -> tuple[datetime, int] | None:
+def find_position(
+    connection: Connection, organization_id: int, incident_id: int, activity_id: int
+) -> tuple[datetime, int] | None:
     """Returns the date and id of an entry, deleted or not, or None if the incident has no such entry."""
     row = connection.execute(
         select(IncidentActivity.date_added, IncidentActivity.id).where(
-            IncidentActivity.id == activity_id, IncidentActivity.incident_id == incident_id
+            IncidentActivity.organization_id == organization_id,
+            IncidentActivity.id == activity_id,
+            IncidentActivity.incident_id == incident_id,
         )
     ).first()
     return None if row is None else (row[0], row[1])
 
 
 _LAST_STATUS_CHANGE = PreparedStatement(
-    f"SELECT {ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
-    f" WHERE a.incident_id = %(incident_id)s AND a.type = {ActivityType.STATUS_CHANGE:d} AND a.date_deleted IS NULL"
+    f"SELECT {ENTRY_COLUMNS} FROM incident_activity a"  # noqa: S608
+    " LEFT JOIN member m ON m.organization_id = a.organization_id AND m.id = a.member_id"
+    " WHERE a.organization_id = %(organization_id)s AND a.incident_id = %(incident_id)s"
+    f" AND a.type = {ActivityType.STATUS_CHANGE:d} AND a.date_deleted IS NULL"
     " ORDER BY a.id DESC LIMIT 1",
-    {"incident_id": "bigint"},
+    {"organization_id": "bigint", "incident_id": "bigint"},
 )
 
 
-def find_last_status_change(connection: Connection, incident_id: int) -> ActivityEntry | None:
+def find_last_status_change(connection: Connection, organization_id: int, incident_id: int) -> ActivityEntry | None:
     """Returns the entry with the last change of an incident's status, or None if the status never changed.
 
     Its id identifies the state of the incident since then.
     """
-    row = _LAST_STATUS_CHANGE.row(connection, {"incident_id": incident_id})
+    row = _LAST_STATUS_CHANGE.row(connection, {"organization_id": organization_id, "incident_id": incident_id})
     return None if row is None else parse_entry(row)
 
 
-_ONE_INCIDENT = "SELECT organization_id, id FROM incident WHERE id = %(incident_id)s"
+_ONE_INCIDENT = "SELECT %(organization_id)s, %(incident_id)s"
 _INSERT = PreparedStatement(
     f"WITH {log_entries.build_entry(_ONE_INCIDENT)} SELECT id, false FROM entry",  # noqa: S608 - composed of constants
     log_entries.ENTRY_TYPES,
 )
 INSERT_AND_RECORD = PreparedStatement(
-    f"WITH {log_entries.build_entry(_ONE_INCIDENT)}, {log_entries.build_record('%(incident_id)s')}"  # noqa: S608 - composed of constants
+    f"WITH {log_entries.build_entry(_ONE_INCIDENT)},"  # noqa: S608 - composed of constants
+    f" {log_entries.build_record('%(organization_id)s', '%(incident_id)s')}"
     " SELECT id, EXISTS (SELECT FROM recorded) FROM entry",
     log_entries.ENTRY_TYPES | log_entries.RECORD_TYPES,
 )
@@ -210,6 +222,7 @@ INSERT_AND_RECORD = PreparedStatement(
 
 def insert_activity(
     connection: Connection,
+    organization_id: int,
     incident_id: int,
     type_: ActivityType,
     *,
@@ -237,6 +250,7 @@ def insert_activity(
     row = (INSERT_AND_RECORD if notify else _INSERT).row(
         connection,
         {
+            "organization_id": organization_id,
             "incident_id": incident_id,
             "member_id": member_id,
             "type": int(type_),
@@ -263,6 +277,7 @@ def insert_activity(
 
 def insert_activities(
     tx: Connection,
+    organization_id: int,
     incident_ids: Sequence[int],
     type_: ActivityType,
     *,
@@ -274,30 +289,42 @@ def insert_activities(
     """Inserts an entry into the log of each incident. With `notify`, it is expanded after what people do singly."""
     rows = tx.exec_driver_sql(
         "INSERT INTO incident_activity (organization_id, incident_id, member_id, type, date_added, owner_id)"
-        " SELECT m.organization_id, i.id, m.id, %(type)s, %(now)s, %(owner_id)s"
-        " FROM member m, unnest(%(ids)s::bigint[]) AS i(id) WHERE m.id = %(member_id)s"
+        " SELECT %(organization_id)s, i.id, %(member_id)s, %(type)s, %(now)s, %(owner_id)s"
+        " FROM unnest(%(ids)s::bigint[]) AS i(id)"
         " RETURNING incident_id, id",
-        {"ids": list(incident_ids), "member_id": member_id, "type": int(type_), "now": now, "owner_id": owner_id},
+        {
+            "organization_id": organization_id,
+            "ids": list(incident_ids),
+            "member_id": member_id,
+            "type": int(type_),
+            "now": now,
+            "owner_id": owner_id,
+        },
     ).all()
     if notify and rows:
-        outbox.record_changes(tx, dict(rows), now)
+        outbox.record_changes(tx, organization_id, dict(rows), now)
 
 
 def insert_mentions(
-    connection: Connection, activity_id: int, member_ids: Iterable[int], team_ids: Iterable[int]
+    connection: Connection, organization_id: int, activity_id: int, member_ids: Iterable[int], team_ids: Iterable[int]
 ) -> None:
     """Saves the people and teams that a new comment mentions."""
     connection.exec_driver_sql(
         "INSERT INTO comment_mention (organization_id, activity_id, member_id, team_id)"
-        " SELECT a.organization_id, a.id, n.member_id, n.team_id FROM incident_activity a, ("
+        " SELECT %(organization_id)s, %(id)s, n.member_id, n.team_id FROM ("
         "  SELECT m.id AS member_id, NULL::bigint AS team_id FROM unnest(%(members)s::bigint[]) AS m(id)"
-        "  UNION ALL SELECT NULL, t.id FROM unnest(%(teams)s::bigint[]) AS t(id)) n WHERE a.id = %(id)s",
-        {"id": activity_id, "members": sorted(set(member_ids)), "teams": sorted(set(team_ids))},
+        "  UNION ALL SELECT NULL, t.id FROM unnest(%(teams)s::bigint[]) AS t(id)) n",
+        {
+            "organization_id": organization_id,
+            "id": activity_id,
+            "members": sorted(set(member_ids)),
+            "teams": sorted(set(team_ids)),
+        },
     )
 
 
 def find_comment(
-    connection: Connection, incident_id: int, activity_id: int, workspace_id: str, *, lock: bool
+    connection: Connection, organization_id: int, incident_id: int, activity_id: int, workspace_id: str, *, lock: bool
 ) -> Comment | None:
     """Returns a comment of the incident, or None if it does not exist or was deleted.
 
@@ -311,6 +338,7 @@ def find_comment(
         IncidentActivity.rich_text,
         IncidentActivity.date_edited,
     ).where(
+        IncidentActivity.organization_id == organization_id,
         IncidentActivity.id == activity_id,
         IncidentActivity.incident_id == incident_id,
         IncidentActivity.type == ActivityType.COMMENT,
@@ -324,27 +352,44 @@ def find_comment(
 
 
 def update_comment(
-    connection: Connection, activity_id: int, text: str, rich_text: dict[str, Any] | None, now: datetime
+    connection: Connection,
+    organization_id: int,
+    activity_id: int,
+    text: str,
+    rich_text: dict[str, Any] | None,
+    now: datetime,
 ) -> None:
     """Replaces the text of a comment and deletes its mentions. Call `insert_mentions` to save the new ones."""
-    connection.execute(delete(CommentMention).where(CommentMention.activity_id == activity_id))
+    _delete_mentions(connection, organization_id, activity_id)
     connection.execute(
         update(IncidentActivity)
-        .where(IncidentActivity.id == activity_id)
+        .where(IncidentActivity.organization_id == organization_id, IncidentActivity.id == activity_id)
         .values(comment=text, rich_text=rich_text, date_edited=now)
     )
 
 
-def delete_comment(connection: Connection, activity_id: int, now: datetime) -> bool:
+def delete_comment(connection: Connection, organization_id: int, activity_id: int, now: datetime) -> bool:
     """Deletes the text and mentions of a comment. Returns False if it was already deleted or does not exist.
 
     The row remains, because messages that were posted for the comment refer to it.
     """
-    connection.execute(delete(CommentMention).where(CommentMention.activity_id == activity_id))
+    _delete_mentions(connection, organization_id, activity_id)
     return bool(
         connection.execute(
             update(IncidentActivity)
-            .where(IncidentActivity.id == activity_id, IncidentActivity.date_deleted.is_(None))
+            .where(
+                IncidentActivity.organization_id == organization_id,
+                IncidentActivity.id == activity_id,
+                IncidentActivity.date_deleted.is_(None),
+            )
             .values(comment=None, rich_text=None, date_deleted=now)
         ).rowcount
+    )
+
+
+def _delete_mentions(tx: Connection, organization_id: int, activity_id: int) -> None:
+    tx.execute(
+        delete(CommentMention).where(
+            CommentMention.organization_id == organization_id, CommentMention.activity_id == activity_id
+        )
     )

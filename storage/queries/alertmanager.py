@@ -41,7 +41,7 @@ def list_receivers(connection: Connection) -> list[Receiver]:
     """Returns where the tokens of the intake put alerts of Alertmanager's, in organizations that show incidents."""
     rows = connection.exec_driver_sql(
         "SELECT DISTINCT t.organization_id, p.slug FROM intake_token t JOIN organization o ON o.id = t.organization_id"
-        " LEFT JOIN project p ON p.id = t.project_id"
+        " LEFT JOIN project p ON p.organization_id = t.organization_id AND p.id = t.project_id"
         " WHERE t.date_revoked IS NULL AND t.source = %(source)s AND o.incidents ORDER BY 1, 2",
         {"source": ALERTMANAGER},
     )
@@ -54,7 +54,7 @@ def list_known_alerts(connection: Connection, keys: Collection[str]) -> list[Kno
         return []
     rows = connection.exec_driver_sql(
         "SELECT a.organization_id, a.project_id, p.slug, a.alert_key, a.fired, a.resolved IS NOT NULL"
-        " FROM alert_memory a JOIN project p ON p.id = a.project_id"
+        " FROM alert_memory a JOIN project p ON p.organization_id = a.organization_id AND p.id = a.project_id"
         " WHERE a.source = %(source)s AND a.alert_key = ANY(%(keys)s)"
         " AND a.organization_id IN (SELECT id FROM organization WHERE incidents)"
         " ORDER BY a.organization_id, a.alert_key, a.project_id",
@@ -68,7 +68,7 @@ def list_open_alerts(connection: Connection, organization_id: int) -> list[Alert
     rows = connection.exec_driver_sql(
         "SELECT DISTINCT i.alert_project_id, i.alert_key FROM silence s"
         " JOIN incident i ON i.organization_id = s.organization_id AND i.alert_key = ANY(s.alertmanager_keys)"
-        " JOIN alert_memory a ON a.incident_id = i.id AND a.organization_id = i.organization_id"
+        " JOIN alert_memory a ON a.organization_id = i.organization_id AND a.incident_id = i.id"
         " WHERE s.organization_id = %(organization_id)s AND s.alertmanager_id IS NOT NULL AND NOT s.alertmanager_done"
         " AND i.source = %(source)s AND i.status <> 2 AND i.alert_project_id IS NOT NULL AND a.resolved IS NULL"
         " ORDER BY 1, 2",

@@ -56,7 +56,8 @@ _PARTS = (
     WHERE next_fire_at <= %(now)s AND workspace_id = ANY(%(workspaces)s)
     """,
     """
-    SELECT 'digests', '', '', count(*), min(f.fire_at) FROM digest_fire f JOIN digest d ON d.id = f.digest_id
+    SELECT 'digests', '', '', count(*), min(f.fire_at) FROM digest_fire f
+    JOIN digest d ON d.organization_id = f.organization_id AND d.id = f.digest_id
     WHERE f.state IN ('due', 'posted') AND f.state = 'due'  -- the first is the index's
       AND d.workspace_id = ANY(%(workspaces)s)
     """,

@@ -83,7 +83,9 @@ def create_calls(
 
 # Posts p that call for one of the incidents. One that is being sent may show a state that is no longer the present one.
 _SHOWS = f"""
-p.id IN (SELECT r.post_id FROM call_recipient r WHERE r.incident_id = ANY(%(ids)s))
+p.organization_id = ANY(%(organization_ids)s)
+AND p.id IN (SELECT r.post_id FROM call_recipient r
+             WHERE r.organization_id = p.organization_id AND r.incident_id = ANY(%(ids)s))
 AND p.kind = '{PostKind.CALL}' AND (p.ts IS NOT NULL OR p.attempted_at IS NOT NULL)
 """  # noqa: S608 - composed of constants
 
@@ -95,34 +97,48 @@ UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL,
   due_at = CASE WHEN wanted_version > drawn_version THEN due_at ELSE %(now)s + interval '0.5 s' END
 WHERE {_SHOWS} AND p.destination_id = ANY(%(locked)s)
 """,  # noqa: S608 - composed of constants
-    {"ids": "bigint[]", "locked": "bigint[]", "now": "timestamptz"},
+    {"organization_ids": "bigint[]", "ids": "bigint[]", "locked": "bigint[]", "now": "timestamptz"},
 )
 _HURRY = PreparedStatement(
     f"""
-WITH locked AS (SELECT d.id FROM destination d WHERE d.member_id = %(member_id)s FOR NO KEY UPDATE SKIP LOCKED)
+WITH locked AS (
+  SELECT d.id FROM destination d
+  WHERE d.workspace_id IN (SELECT w.id FROM workspace w WHERE w.organization_id = ANY(%(organization_ids)s))
+    AND d.member_id = %(member_id)s FOR NO KEY UPDATE SKIP LOCKED
+)
 UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL, slot_at = NULL,
   urgency = LEAST(urgency, {Urgency.CHANGE:d}), due_at = CASE WHEN ts IS NULL THEN due_at ELSE %(now)s END
 FROM locked WHERE p.destination_id = locked.id AND {_SHOWS} RETURNING p.destination_id
 """,  # noqa: S608 - composed of constants
-    {"ids": "bigint[]", "member_id": "bigint", "now": "timestamptz"},
+    {"organization_ids": "bigint[]", "ids": "bigint[]", "member_id": "bigint", "now": "timestamptz"},
 )
 
 
-def redraw_calls(tx: Connection, incident_ids: Collection[int], locked: Collection[int], now: datetime) -> None:
+def redraw_calls(
+    tx: Connection,
+    organization_ids: Collection[int],
+    incident_ids: Collection[int],
+    locked: Collection[int],
+    now: datetime,
+) -> None:
     """Makes the messages that call for these incidents due to be updated.
 
     `locked` are the ids of the destinations that the caller has locked. Messages elsewhere were queued after that, and
     so show the change already.
     """
-    _REDRAW.execute(tx, {"ids": sorted(incident_ids), "locked": list(locked), "now": now})
+    given = {"organization_ids": list(organization_ids), "ids": sorted(incident_ids), "locked": list(locked)}
+    _REDRAW.execute(tx, {**given, "now": now})
 
 
-def hurry_for_member(tx: Connection, incident_ids: Collection[int], member_id: int, now: datetime) -> None:
+def hurry_for_member(
+    tx: Connection, organization_id: int, incident_ids: Collection[int], member_id: int, now: datetime
+) -> None:
     """Has the messages that call a member for these incidents updated before others: the member waits for it.
 
     Nobody waits here for delivery: a conversation that it has locked is left out.
     """
-    rows = _HURRY.rows(tx, {"ids": sorted(incident_ids), "member_id": member_id, "now": now})
+    given = {"organization_ids": [organization_id], "ids": sorted(incident_ids), "member_id": member_id, "now": now}
+    rows = _HURRY.rows(tx, given)
     for destination_id in {row[0] for row in rows}:
         mark_due(tx, [destination_id], Urgency.CHANGE, now)
     if rows:
@@ -131,31 +147,37 @@ def hurry_for_member(tx: Connection, incident_ids: Collection[int], member_id: i
 
 _INCIDENTS = f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed,
-       ARRAY(SELECT pr.name FROM incident_project ip JOIN project pr ON pr.id = ip.project_id
-             WHERE ip.incident_id = i.id AND {sees_project("ip.project_id")} ORDER BY pr.name),
+       ARRAY(SELECT pr.name FROM incident_project ip
+         JOIN project pr ON pr.organization_id = ip.organization_id AND pr.id = ip.project_id
+             WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id
+               AND {sees_project("ip.project_id")} ORDER BY pr.name),
        CASE WHEN i.details -> 'facts' -> 0 ->> 0 = '{DESCRIPTION}' THEN i.details -> 'facts' -> 0 ->> 1 END,
-       t.name, c.who, (SELECT b.name FROM member b WHERE b.id = i.owner_id), i.owned_since,
+       t.name, c.who, (SELECT b.name FROM member b WHERE b.organization_id = i.organization_id
+         AND b.id = i.owner_id), i.owned_since,
        coalesce(i.owner_id = m.id, false), {is_silenced("i")}, r.declined,
        EXISTS (SELECT FROM call_recipient l WHERE l.organization_id = r.organization_id
                AND l.incident_id = r.incident_id AND l.member_id = m.id AND l.post_id > %(post_id)s)
 FROM (SELECT DISTINCT ON (organization_id, incident_id) *,
              bool_and(date_declined IS NOT NULL) OVER (PARTITION BY organization_id, incident_id) AS declined
-      FROM call_recipient WHERE post_id = %(post_id)s AND member_id = %(member_id)s
+      FROM call_recipient
+      WHERE organization_id = %(organization_id)s AND post_id = %(post_id)s AND member_id = %(member_id)s
       ORDER BY organization_id, incident_id, round DESC, step DESC, repetition DESC) r
 JOIN call_step c USING (organization_id, incident_id, round, step, repetition)
-JOIN incident i ON i.id = r.incident_id JOIN team t ON t.id = c.team_id
+JOIN incident i ON i.organization_id = r.organization_id AND i.id = r.incident_id
+JOIN team t ON t.organization_id = c.organization_id AND t.id = c.team_id
 JOIN organization o ON o.id = r.organization_id JOIN member m ON m.id = r.member_id AND m.organization_id = o.id
 WHERE {sees_incident("i.id")}
 ORDER BY i.status = {Status.CLOSED:d}, i.owner_id IS NOT NULL, i.status DESC, i.date_started, i.id
 """  # noqa: S608 - composed of constants
 
 
-def list_called_incidents(tx: Connection, post_id: int, member_id: int) -> list[CalledIncident]:
+def list_called_incidents(tx: Connection, organization_id: int, post_id: int, member_id: int) -> list[CalledIncident]:
     """Returns the incidents for which a message calls a member, as far as they may see them.
 
     First those that nobody has, the most severe and the oldest of them first.
     """
-    rows = tx.exec_driver_sql(_INCIDENTS, {"post_id": post_id, "member_id": member_id})
+    given = {"organization_id": organization_id, "post_id": post_id, "member_id": member_id}
+    rows = tx.exec_driver_sql(_INCIDENTS, given)
     return [_parse_called(row) for row in rows]
 
 

@@ -26,8 +26,9 @@ _KEY = "organization_id, incident_id, round, step, repetition"
 # The team that an incident is of: the one that it names, else the only one of its projects.
 _TEAM = """
 coalesce(i.team_id, (SELECT min(pt.team_id) FROM incident_project ip
-                     JOIN project_team pt ON pt.project_id = ip.project_id
-                     WHERE ip.incident_id = i.id HAVING count(DISTINCT pt.team_id) = 1))
+                     JOIN project_team pt ON pt.organization_id = ip.organization_id AND pt.project_id = ip.project_id
+                     WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id
+                     HAVING count(DISTINCT pt.team_id) = 1))
 """
 # What comes next for incident i, whether it ever had a step, and whether its organization makes calls at all.
 CALLS_OF_INCIDENT = """
@@ -47,59 +48,73 @@ WITH concerned AS (
   SELECT i.id, i.organization_id, i.status, t.id AS team_id, coalesce(t.calls, t.form_calls) AS calls,
          coalesce(last.round, 0) AS round,
          CASE WHEN %(goes_on)s THEN coalesce(last.since, %(now)s) ELSE %(now)s END AS since
-  FROM incident i JOIN team t ON t.id = {_TEAM}
+  FROM incident i JOIN team t ON t.organization_id = i.organization_id AND t.id = {_TEAM}
   LEFT JOIN LATERAL (SELECT c.round, c.since FROM call_step c
                      WHERE c.organization_id = i.organization_id AND c.incident_id = i.id
                      ORDER BY c.round DESC LIMIT 1) last ON true
-  WHERE i.id = ANY(%(incident_ids)s) AND coalesce(t.calls, t.form_calls) IS NOT NULL
+  WHERE i.organization_id = %(organization_id)s AND i.id = ANY(%(incident_ids)s)
+    AND coalesce(t.calls, t.form_calls) IS NOT NULL
 ), ended AS (
   UPDATE call_step c SET due_at = NULL, outcome = 'superseded', date_done = %(now)s
-  FROM incident i WHERE i.id = ANY(%(incident_ids)s) AND c.organization_id = i.organization_id
-    AND c.incident_id = i.id AND c.outcome IS NULL
+  WHERE c.organization_id = %(organization_id)s AND c.incident_id = ANY(%(incident_ids)s) AND c.outcome IS NULL
 )
 INSERT INTO call_step (organization_id, incident_id, round, step, repetition, team_id, severity, who, after_s,
                        repeat_s, quiet, until, since, due_at)
-SELECT c.organization_id, c.id, c.round + 1, r.step, 0, c.team_id, c.status, r.who, r.after_s, r.repeat_s, r.quiet,
+SELECT c.organization_id, c.id, c.round + 1, rule.step, 0, c.team_id, c.status, r.who, r.after_s, r.repeat_s, r.quiet,
        r.until, c.since,
        CASE WHEN d.due_at > %(now)s OR NOT %(goes_on)s THEN d.due_at
             ELSE %(now)s + make_interval(secs => r.repeat_s) END
 FROM concerned c
-CROSS JOIN LATERAL ROWS FROM (jsonb_to_recordset(c.calls) AS
-  (severity smallint, who text, after_s bigint, repeat_s bigint, quiet text, until text)) WITH ORDINALITY
-  AS r(severity, who, after_s, repeat_s, quiet, until, step)
+CROSS JOIN LATERAL jsonb_array_elements(c.calls) WITH ORDINALITY AS rule(value, step)
+CROSS JOIN LATERAL jsonb_to_record(rule.value)
+  AS r(severity smallint, who text, after_s bigint, repeat_s bigint, quiet text, until text)
 CROSS JOIN LATERAL (SELECT c.since + make_interval(secs => r.after_s) AS due_at) d
 WHERE r.severity = c.status AND (NOT %(goes_on)s OR d.due_at > %(now)s OR r.repeat_s IS NOT NULL)
 RETURNING due_at <= %(now)s
 """,  # noqa: S608 - composed of constants
-    {"incident_ids": "bigint[]", "goes_on": "boolean", "now": "timestamptz"},
+    {"organization_id": "bigint", "incident_ids": "bigint[]", "goes_on": "boolean", "now": "timestamptz"},
 )
 
 
-def begin_round(tx: Connection, incident_ids: Sequence[int], now: datetime, *, goes_on: bool = False) -> None:
+def begin_round(
+    tx: Connection, organization_id: int, incident_ids: Sequence[int], now: datetime, *, goes_on: bool = False
+) -> None:
     """Makes the steps of these open incidents, by the rules of their teams for their severity. Earlier ones end.
 
     `goes_on`: the severity has fallen. The times count from the beginning of the round before, and of the steps whose
     time has passed only the repeats are made. The rows of the incidents are locked, or new.
     """
-    if any(due for (due,) in _BEGIN.rows(tx, {"incident_ids": list(incident_ids), "goes_on": goes_on, "now": now})):
+    given = {
+        "organization_id": organization_id,
+        "incident_ids": list(incident_ids),
+        "goes_on": goes_on,
+        "now": now,
+    }
+    if any(due for (due,) in _BEGIN.rows(tx, given)):
         wake_after_commit(tx, Work.CALLS)
 
 
 _RESUME = PreparedStatement(
     "UPDATE call_step c SET since = v.since,"
     " due_at = v.since + make_interval(secs => CASE WHEN repetition > 0 THEN repeat_s ELSE after_s END)"
-    " FROM unnest(%(ids)s::bigint[], %(since)s::timestamptz[]) AS v(id, since)"
-    " JOIN incident i ON i.id = v.id WHERE c.organization_id = i.organization_id AND c.incident_id = i.id"
-    " AND c.outcome IS NULL"
+    " FROM unnest(%(organization_ids)s::bigint[], %(ids)s::bigint[], %(since)s::timestamptz[])"
+    "  AS v(organization_id, id, since)"
+    " WHERE c.organization_id = v.organization_id AND c.incident_id = v.id AND c.outcome IS NULL"
 )
 
 
-def resume(tx: Connection, since: Mapping[int, datetime]) -> None:
+def resume(tx: Connection, since: Mapping[tuple[int, int], datetime]) -> None:
     """Has the steps of these incidents that were not made count from a moment: their release, or a silence's end.
 
-    `since` has the moment by incident id. It is sent with the next statement of the transaction.
+    `since` has the moment by the ids of the organization and the incident. It is sent with the next
+    statement of the transaction.
     """
-    _RESUME.defer(tx, {"ids": list(since), "since": list(since.values())})
+    given = {
+        "organization_ids": [organization_id for organization_id, _ in since],
+        "ids": [incident_id for _, incident_id in since],
+        "since": list(since.values()),
+    }
+    _RESUME.defer(tx, given)
 
 
 _DUE = f"""
@@ -107,8 +122,9 @@ SELECT c.organization_id, c.incident_id, c.round, c.step, c.repetition, c.team_i
        c.who, c.repeat_s, c.quiet, c.until = 'acknowledged', c.since, i.status, i.identifier, i.title, i.owner_id,
        {SILENCED_UNTIL}, o.incidents, {first_workspace("o.id")},
        {may_be_held_later("c.organization_id", "c.incident_id")}
-FROM call_step c JOIN incident i ON i.id = c.incident_id JOIN organization o ON o.id = c.organization_id
-JOIN team t ON t.id = c.team_id
+FROM call_step c JOIN incident i ON i.organization_id = c.organization_id AND i.id = c.incident_id
+JOIN organization o ON o.id = c.organization_id
+JOIN team t ON t.organization_id = c.organization_id AND t.id = c.team_id
 WHERE c.due_at <= %(now)s
 ORDER BY c.due_at, {", ".join(f"c.{column.strip()}" for column in _KEY.split(","))}
 """  # noqa: S608 - composed of constants
@@ -135,16 +151,22 @@ def _parse_due(row: Sequence[Any]) -> DueStep:
 
 
 _ACKNOWLEDGED = PreparedStatement(
-    "SELECT s.n FROM unnest(%(incident_ids)s::bigint[], %(since)s::timestamptz[]) WITH ORDINALITY"
-    " AS s(incident_id, since, n) WHERE EXISTS"
-    " (SELECT FROM incident_seen e WHERE e.incident_id = s.incident_id AND e.last_seen > s.since OFFSET 0)"
+    "SELECT s.n FROM unnest(%(organization_ids)s::bigint[], %(incident_ids)s::bigint[], %(since)s::timestamptz[])"
+    " WITH ORDINALITY AS s(organization_id, incident_id, since, n) WHERE EXISTS"
+    " (SELECT FROM incident_seen e WHERE e.organization_id = s.organization_id AND e.incident_id = s.incident_id"
+    "  AND e.last_seen > s.since OFFSET 0)"
 )
 
 
 def list_acknowledged(tx: Connection, steps: Sequence[DueStep]) -> set[StepKey]:
     """Returns those steps whose incident somebody has acknowledged since their time began to count."""
     rows = _ACKNOWLEDGED.rows(
-        tx, {"incident_ids": [one.key.incident_id for one in steps], "since": [one.since for one in steps]}
+        tx,
+        {
+            "organization_ids": [one.key.organization_id for one in steps],
+            "incident_ids": [one.key.incident_id for one in steps],
+            "since": [one.since for one in steps],
+        },
     )
     return {steps[number - 1].key for (number,) in rows}
 
@@ -156,7 +178,8 @@ FROM unnest(%(incident_ids)s::bigint[], %(organization_ids)s::bigint[], %(worksp
             %(who)s::text[]) WITH ORDINALITY AS r(incident_id, organization_id, workspace_id, team_id, who, n)
 JOIN organization o ON o.id = r.organization_id
 CROSS JOIN LATERAL (
-  SELECT mt.member_id FROM member_team mt WHERE r.who = '{TEAM}' AND mt.team_id = r.team_id
+  SELECT mt.member_id FROM member_team mt
+  WHERE r.who = '{TEAM}' AND mt.organization_id = r.organization_id AND mt.team_id = r.team_id
   UNION
   SELECT x.id FROM member x WHERE r.who = '{MANAGERS}' AND x.organization_id = r.organization_id
     AND x.role IN ('manager', 'owner')
@@ -166,7 +189,7 @@ CROSS JOIN LATERAL (
   SELECT {MEMBER_OF_USER} FROM team t
   JOIN workspace w ON w.organization_id = r.organization_id
   JOIN usergroup_user u ON u.workspace_id = w.id AND u.usergroup_id = t.oncall_usergroup
-  WHERE r.who = '{ON_CALL}' AND t.id = r.team_id
+  WHERE r.who = '{ON_CALL}' AND t.organization_id = r.organization_id AND t.id = r.team_id
 ) c
 JOIN member m ON m.id = c.member_id AND m.organization_id = o.id AND m.date_removed IS NULL
 ORDER BY r.n, m.name, m.id
@@ -258,23 +281,24 @@ def hasten_next(tx: Connection, keys: Collection[StepKey], now: datetime) -> set
 
 _INSERT_RECORDS = PreparedStatement(
     "WITH logged AS (INSERT INTO incident_activity (organization_id, incident_id, type, call, date_added)"  # noqa: S608
-    f" SELECT i.organization_id, i.id, {ActivityType.CALL:d}, v.call::jsonb, %(now)s::timestamptz"
-    " FROM unnest(%(incident_ids)s::bigint[], %(calls)s::text[]) WITH ORDINALITY AS v(incident_id, call, n)"
-    " JOIN incident i ON i.id = v.incident_id ORDER BY v.n RETURNING organization_id, id, incident_id)"
+    f" SELECT v.organization_id, v.incident_id, {ActivityType.CALL:d}, v.call::jsonb, %(now)s::timestamptz"
+    " FROM unnest(%(organization_ids)s::bigint[], %(incident_ids)s::bigint[], %(calls)s::text[]) WITH ORDINALITY"
+    "  AS v(organization_id, incident_id, call, n) ORDER BY v.n RETURNING organization_id, id, incident_id)"
     " INSERT INTO outbox (organization_id, incident_id, activity_id, of_alert, date_added)"
     " SELECT organization_id, incident_id, id, true, %(now)s FROM logged ORDER BY id"
 )
 
 
-def insert_records(tx: Connection, records: Sequence[tuple[int, CallRecord]], now: datetime) -> None:
-    """Inserts entries of the log about calls, by incident id, and has the threads of cards show them.
+def insert_records(tx: Connection, records: Sequence[tuple[StepKey, CallRecord]], now: datetime) -> None:
+    """Inserts entries of the log about steps, and has the threads of cards show them.
 
     They are sent with the next statement of the transaction.
     """
     _INSERT_RECORDS.defer(
         tx,
         {
-            "incident_ids": [incident_id for incident_id, _ in records],
+            "organization_ids": [key.organization_id for key, _ in records],
+            "incident_ids": [key.incident_id for key, _ in records],
             "calls": [json.dumps(record.to_json()) for _, record in records],
             "now": now,
         },

@@ -18,7 +18,8 @@ from storage.values import ActivityType, Work
 COMMENT = PreparedStatement(
     f"""
 WITH head AS MATERIALIZED ({incidents.HEAD_SQL}
-), {build_entry("SELECT %(organization_id)s::bigint, id FROM head")}, {build_record("(SELECT id FROM head)")}
+), {build_entry("SELECT %(organization_id)s::bigint, id FROM head")}
+, {build_record("%(organization_id)s", "(SELECT id FROM head)")}
 , subscribed AS (
   INSERT INTO incident_subscription (organization_id, incident_id, member_id, date_added)
   SELECT %(organization_id)s, head.id, m.id, %(now)s FROM head, unnest(%(followers)s) AS m(id) ON CONFLICT DO NOTHING
@@ -74,4 +75,4 @@ def add_comment(
     comment_id, recorded = row[7:]
     if recorded:
         outbox.wake_after_commit(tx, Work.CHANGES)
-    return incidents.parse_head(row[:7]), comment_id
+    return incidents.parse_head(organization_id, row[:7]), comment_id

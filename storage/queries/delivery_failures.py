@@ -67,7 +67,8 @@ def recover_channel(tx: Connection, workspace_id: str, channel_id: str, now: dat
     )
     tx.exec_driver_sql(
         "UPDATE post p SET wanted_version = wanted_version + 1, failed_reason = NULL, due_at = %(now)s"  # noqa: S608 - composed of constants
-        " FROM incident i WHERE i.id = p.incident_id AND p.destination_id = %(id)s"
+        " FROM incident i WHERE i.organization_id = p.organization_id AND i.id = p.incident_id"
+        " AND p.destination_id = %(id)s"
         f" AND p.kind IN {LASTING_KINDS} AND p.failed_reason IS NOT NULL"
         " AND (p.ts IS NOT NULL OR i.status <> 2)",
         {"id": row[0], "now": now},

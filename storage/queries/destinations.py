@@ -122,7 +122,7 @@ _NAMED = f"""
 named AS (
   SELECT i.id AS incident_id, {workspace_of_channel("pc.channel_id", "i.workspace_id")} AS workspace_id, pc.channel_id
   FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)
-  JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id
+  JOIN ({CHANNELS_OF_PROJECTS}) ON ip.organization_id = ANY(%(organization_ids)s::bigint[]) AND ip.incident_id = i.id
   WHERE i.workspace_id IS NOT NULL
 ), person AS (
   SELECT p.asked, {workspace_of_member("p.member_id", "p.asked")} AS workspace_id, p.member_id
@@ -150,28 +150,40 @@ WITH {_NAMED}, concerned AS (
   UNION
   SELECT d.id, NULL FROM person p JOIN destination d ON d.workspace_id = p.workspace_id AND d.member_id = p.member_id
   UNION
-  SELECT destination_id, NULL FROM post WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}'
+  SELECT destination_id, NULL FROM post
+  WHERE organization_id = ANY(%(organization_ids)s) AND incident_id = ANY(%(incident_ids)s)
+    AND kind = '{PostKind.CARD}'
   UNION
-  SELECT destination_id, '{Shown.STORMS}' FROM storm_incident WHERE incident_id = ANY(%(incident_ids)s)
+  SELECT destination_id, '{Shown.STORMS}' FROM storm_incident
+  WHERE organization_id = ANY(%(organization_ids)s) AND incident_id = ANY(%(incident_ids)s)
   UNION
   SELECT destination_id, '{Shown.DIRECT_MESSAGES}' FROM post
-  WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.NEWEST}'
+  WHERE organization_id = ANY(%(organization_ids)s) AND incident_id = ANY(%(incident_ids)s)
+    AND kind = '{PostKind.NEWEST}'
   UNION
   SELECT destination_id, '{Shown.DIRECT_MESSAGES}' FROM post
-  WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.NOTIFICATION}'
+  WHERE organization_id = ANY(%(organization_ids)s) AND incident_id = ANY(%(incident_ids)s)
+    AND kind = '{PostKind.NOTIFICATION}'
   UNION
   SELECT p.destination_id, '{Shown.OFFERS}' FROM handoff_item h
-  JOIN handoff USING (organization_id) JOIN post p ON p.id = handoff.post_id
-  WHERE h.incident_id = ANY(%(incident_ids)s) AND h.handoff_id = handoff.id AND p.date_done IS NULL
+  JOIN handoff USING (organization_id) JOIN post p ON p.organization_id = handoff.organization_id
+    AND p.id = handoff.post_id
+  WHERE h.organization_id = ANY(%(organization_ids)s) AND h.incident_id = ANY(%(incident_ids)s)
+    AND h.handoff_id = handoff.id AND p.date_done IS NULL
   UNION
-  SELECT p.destination_id, '{Shown.REMINDERS}' FROM owner_reminder r JOIN post p ON p.key = r.post_key
-  WHERE r.incident_id = ANY(%(incident_ids)s) AND p.date_done IS NULL
+  SELECT p.destination_id, '{Shown.REMINDERS}' FROM owner_reminder r
+  JOIN post p ON p.organization_id = r.organization_id AND p.key = r.post_key
+  WHERE r.organization_id = ANY(%(organization_ids)s) AND r.incident_id = ANY(%(incident_ids)s)
+    AND p.date_done IS NULL
   UNION
-  SELECT p.destination_id, '{Shown.CALLS}' FROM call_recipient r JOIN post p ON p.id = r.post_id
-  WHERE r.incident_id = ANY(%(incident_ids)s) AND p.kind = '{PostKind.CALL}'
+  SELECT p.destination_id, '{Shown.CALLS}' FROM call_recipient r
+  JOIN post p ON p.organization_id = r.organization_id AND p.id = r.post_id
+  WHERE r.organization_id = ANY(%(organization_ids)s) AND r.incident_id = ANY(%(incident_ids)s)
+    AND p.kind = '{PostKind.CALL}'
   UNION
-  SELECT p.destination_id, NULL FROM notification n JOIN post p ON p.id = n.post_id
-  WHERE n.activity_id = ANY(%(entries)s)
+  SELECT p.destination_id, NULL FROM notification n
+  JOIN post p ON p.organization_id = n.organization_id AND p.id = n.post_id
+  WHERE n.organization_id = ANY(%(organization_ids)s) AND n.activity_id = ANY(%(entries)s)
 )
 SELECT destination.id, coalesce(p.asked, destination.workspace_id), destination.member_id,
        ARRAY(SELECT c.what FROM concerned c WHERE c.id = destination.id AND c.what IS NOT NULL)
@@ -179,7 +191,7 @@ FROM destination
 LEFT JOIN person p ON p.member_id = destination.member_id AND p.workspace_id = destination.workspace_id
 WHERE destination.id IN (SELECT c.id FROM concerned c) ORDER BY destination.id FOR NO KEY UPDATE OF destination
 """,  # noqa: S608 - composed of constants
-    {"incident_ids": "bigint[]", "entries": "bigint[]"},
+    {"organization_ids": "bigint[]", "incident_ids": "bigint[]", "entries": "bigint[]"},
 )
 
 
@@ -199,16 +211,18 @@ def lock_destinations(
     now: datetime,
     *,
     entries: Collection[int] = (),
+    organization_ids: Collection[int] = (),
 ) -> LockedDestinations:
     """Locks the destinations of these people (workspace id, member id) and of what shows these incidents.
 
     That is their cards, the direct messages that show their state or offer them, and those about the log entries
-    `entries`.
+    `entries`. `organization_ids` are those of the incidents and entries.
     `incidents` maps incident ids to workspace ids. With a workspace, the channels of the incident's projects are
     included; with None, only the channels that have a card already. Missing destinations are inserted. The rows are
     locked in the order of their ids, so that two transactions cannot deadlock.
     """
     parameters = {
+        "organization_ids": list(organization_ids),
         "incident_ids": list(incidents),
         "workspaces": list(incidents.values()),
         "person_workspaces": [workspace_id for workspace_id, _ in people],
@@ -276,7 +290,7 @@ class Target:
     shared_allowed: bool
     email: str | None
     by_file: bool  # the organization file names the person's Slack id
-    is_present: bool  # False for a member who was removed
+    is_present: bool  # False for a member who was removed, or is not of the workspace's organization
 
     @property
     def conversation(self) -> str | None:
@@ -295,12 +309,12 @@ SELECT d.lease, d.id, d.workspace_id, d.channel_id, coalesce(d.user_id, k.slack_
        EXTRACT(epoch FROM %(now)s - CASE WHEN d.channel_id IS NULL
                                        THEN p.date_checked ELSE d.date_checked END)::float8,
        o.id, o.incidents, o.shared_channels, m.email, coalesce(k.slack_user_id, m.slack_user_id) IS NOT NULL,
-       m.date_removed IS NULL
+       (d.member_id IS NULL) = (m.id IS NULL) AND m.date_removed IS NULL
 FROM unnest(%(ids)s, %(numbers)s) AS l(leased, number)
 JOIN destination d ON d.id = l.leased AND d.lease = l.number AND d.leased_until IS NOT NULL
 JOIN workspace w ON w.id = d.workspace_id
 JOIN organization o ON o.id = w.organization_id
-LEFT JOIN member m ON m.id = d.member_id
+LEFT JOIN member m ON m.organization_id = o.id AND m.id = d.member_id
 LEFT JOIN member_slack_user k ON k.organization_id = o.id AND k.member_id = m.id AND k.workspace_id = d.workspace_id
 LEFT JOIN LATERAL (SELECT user_id, date_checked FROM slack_person
                    WHERE workspace_id = d.workspace_id AND member_id = d.member_id

@@ -45,7 +45,7 @@ class Scope:
 
 # The severity of a resolved incident is the one before closing; CLOSED is never stored there.
 _SEVERITY = "CASE WHEN i.status = 2 THEN coalesce(i.status_before_closing, 1) ELSE i.status END"
-_SEEN = "EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id)"
+_SEEN = "EXISTS (SELECT FROM incident_seen s WHERE s.organization_id = i.organization_id AND s.incident_id = i.id)"
 _ORDER = "o.status DESC, o.started DESC, o.id DESC"
 
 
@@ -109,7 +109,8 @@ class _Statement:
           FROM incident i
           WHERE {" AND ".join([*conditions, *self._of_severity, *self._of_incident])}
             AND EXISTS (SELECT FROM incident_project ip
-                        WHERE ip.incident_id = i.id AND {self._of_link} AND ip.status <> 2)
+                        WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id
+                          AND {self._of_link} AND ip.status <> 2)
           OFFSET 0) o {unseen}"""  # noqa: S608
 
     def select_in_order(self) -> str:
@@ -127,7 +128,8 @@ class _Statement:
           SELECT DISTINCT ip.status, ip.started, ip.incident_id AS id FROM incident_project ip
           WHERE {self._of_link} AND ip.status = ANY(%(of_status)s)
           ORDER BY ip.status DESC, ip.started DESC, ip.incident_id DESC) o
-        CROSS JOIN LATERAL (SELECT FROM incident i WHERE i.id = o.id AND {" AND ".join(conditions)} OFFSET 0) i
+        CROSS JOIN LATERAL (SELECT FROM incident i WHERE i.organization_id = %(organization_id)s AND i.id = o.id
+                            AND {" AND ".join(conditions)} OFFSET 0) i
         ORDER BY {_ORDER}"""  # noqa: S608
 
     def count_severities(self) -> str:
@@ -136,7 +138,8 @@ class _Statement:
             found = f"""SELECT i.status FROM incident i
               WHERE i.organization_id = %(organization_id)s AND i.status <> 2 AND {" AND ".join(self._of_incident)}
                 AND EXISTS (SELECT FROM incident_project ip
-                            WHERE ip.incident_id = i.id AND {self._of_link} AND ip.status <> 2)"""  # noqa: S608
+                            WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id
+                          AND {self._of_link} AND ip.status <> 2)"""  # noqa: S608
         else:
             found = f"""SELECT DISTINCT ip.status, ip.incident_id FROM incident_project ip
               WHERE {self._of_link} AND ip.status = ANY(%(open)s)"""  # noqa: S608
@@ -155,7 +158,10 @@ class _Statement:
                 "(i.status <> 2 OR i.date_closed > %(since)s)",
                 *([] if any_severity else self._of_severity),
                 *self._of_incident,
-                f"EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id AND {looked_up} OFFSET 0)",
+                (
+                    "EXISTS (SELECT FROM incident_project ip"
+                    f" WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id AND {looked_up} OFFSET 0)"
+                ),
             ]
         )
 
@@ -184,17 +190,23 @@ def get_open_page(connection: Connection, scope: Scope, workspace_id: str, *, sk
     statement = _Statement(scope)
     rows = connection.exec_driver_sql(
         f"""SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started,
-             coalesce((SELECT t.name FROM team t WHERE t.id = i.team_id), {only_team("i.id")}), {project_names("i.id")},
-             ARRAY(SELECT m.name FROM incident_seen s JOIN member m ON m.id = s.member_id
-                   WHERE s.incident_id = i.id ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_named)s),
-             (SELECT count(*) FROM incident_seen s WHERE s.incident_id = i.id),
+             coalesce((SELECT t.name FROM team t WHERE t.organization_id = i.organization_id AND t.id = i.team_id),
+                      {only_team("i.organization_id", "i.id")}),
+             {project_names("i.organization_id", "i.id")},
+             ARRAY(SELECT m.name FROM incident_seen s
+               JOIN member m ON m.organization_id = s.organization_id AND m.id = s.member_id
+                   WHERE s.organization_id = i.organization_id AND s.incident_id = i.id
+                   ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_named)s),
+             (SELECT count(*) FROM incident_seen s WHERE s.organization_id = i.organization_id
+               AND s.incident_id = i.id),
              latest.id, latest.type, latest.member_id, latest.name, latest.value, latest.previous_value,
              latest.comment, latest.date_added, latest.date_edited,
-             (SELECT m.name FROM member m WHERE m.id = i.owner_id)
+             (SELECT m.name FROM member m WHERE m.organization_id = i.organization_id AND m.id = i.owner_id)
            FROM ({statement.select_in_order()} LIMIT %(size)s OFFSET %(skip)s) o
-           JOIN incident i ON i.id = o.id
-           LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
-                              WHERE a.incident_id = i.id AND {NEWS}
+           JOIN incident i ON i.organization_id = %(organization_id)s AND i.id = o.id
+           LEFT JOIN LATERAL (SELECT a.*, m.name FROM incident_activity a
+             LEFT JOIN member m ON m.organization_id = a.organization_id AND m.id = a.member_id
+                              WHERE a.organization_id = i.organization_id AND a.incident_id = i.id AND {NEWS}
                               ORDER BY a.date_added DESC, a.id DESC LIMIT 1) latest ON true
            ORDER BY {_ORDER}""",  # noqa: S608
         {**statement.parameters, "skip": skip, "size": size, "seen_named": SEEN_NAMED},
@@ -226,7 +238,7 @@ def get_news(connection: Connection, scope: Scope, since: datetime, *, named: in
     row = connection.exec_driver_sql(
         f"""WITH opened AS (
              SELECT i.id, i.identifier, i.title, i.date_added FROM incident_activity a
-             JOIN incident i ON i.id = a.incident_id
+             JOIN incident i ON i.organization_id = a.organization_id AND i.id = a.incident_id
              WHERE a.organization_id = %(organization_id)s AND a.type = 1 AND a.date_added > %(since)s
                AND {statement.shows()}),
            resolved AS (
@@ -237,9 +249,10 @@ def get_news(connection: Connection, scope: Scope, since: datetime, *, named: in
              FROM (SELECT s.incident_id, min(s.first_seen) AS first_seen FROM incident_seen s
                    WHERE s.organization_id = %(organization_id)s AND s.first_seen > %(since)s
                    GROUP BY s.incident_id) f
-             JOIN incident i ON i.id = f.incident_id
+             JOIN incident i ON i.organization_id = %(organization_id)s AND i.id = f.incident_id
              WHERE NOT EXISTS (SELECT FROM incident_seen s
-                               WHERE s.incident_id = i.id AND s.first_seen <= %(since)s OFFSET 0)
+                               WHERE s.organization_id = i.organization_id AND s.incident_id = i.id
+                                 AND s.first_seen <= %(since)s OFFSET 0)
                AND {statement.shows()})
            SELECT (SELECT count(*) FROM opened), (SELECT count(*) FROM resolved),
              (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY EXTRACT(epoch FROM after)) FROM acknowledged),
@@ -286,7 +299,7 @@ def count_by_day(
            SELECT change.severity, width_bucket(a.date_added, %(moments)s::timestamptz[]),
                   count(*) FILTER (WHERE a.type = 1)::int, sum(change.delta)::int
            FROM incident_activity a
-           JOIN incident i ON i.id = a.incident_id
+           JOIN incident i ON i.organization_id = a.organization_id AND i.id = a.incident_id
            CROSS JOIN LATERAL (VALUES (coalesce(a.value, {_SEVERITY}), 1), (a.previous_value, -1))
                               change(severity, delta)
            WHERE a.organization_id = %(organization_id)s AND a.type IN (1, 2) AND a.date_added > %(since)s

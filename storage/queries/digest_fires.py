@@ -102,7 +102,8 @@ def record_fires(tx: Connection, moves: Sequence[FirePlan], now: datetime) -> in
     # What was missed since the last digest is still to be reported, however rarely the digest fires.
     tx.exec_driver_sql(
         "DELETE FROM digest_fire f WHERE f.digest_id = ANY(%(fired)s) AND f.fire_at < %(oldest)s AND f.fire_at <"
-        " (SELECT max(s.fire_at) FROM digest_fire s WHERE s.digest_id = f.digest_id AND s.state IN ('sent', 'silent'))",
+        " (SELECT max(s.fire_at) FROM digest_fire s"
+        " WHERE s.organization_id = f.organization_id AND s.digest_id = f.digest_id AND s.state IN ('sent', 'silent'))",
         parameters,
     )
     return new
@@ -122,7 +123,8 @@ def insert_manual_fire(tx: Connection, digest_id: int, fire_at: datetime, since:
 
 # The fires of the same digest that did not arrive, since the last one before fire f that did.
 _MISSED = (
-    "FROM digest_fire x WHERE x.digest_id = f.digest_id AND x.state IN ('missed', 'failed') AND NOT x.by_hand"
+    "FROM digest_fire x WHERE x.organization_id = f.organization_id AND x.digest_id = f.digest_id"
+    " AND x.state IN ('missed', 'failed') AND NOT x.by_hand"
     " AND x.fire_at < f.fire_at AND x.fire_at > coalesce((SELECT max(s.fire_at) FROM digest_fire s WHERE"
     " s.digest_id = f.digest_id AND s.state IN ('posted', 'sent') AND s.fire_at < f.fire_at), '-infinity')"
 )
@@ -146,9 +148,10 @@ def lease_fires(
     """Leases up to `most` due fires in these workspaces for `seconds`: those with pictures, or those without."""
     rows = connection.exec_driver_sql(
         "UPDATE digest_fire f SET leased_until = %(until)s"  # noqa: S608
-        " FROM digest d JOIN member m ON m.id = d.owner_id"
+        " FROM digest d JOIN member m ON m.organization_id = d.organization_id AND m.id = d.owner_id"
         " WHERE d.id = f.digest_id AND f.id = ANY(ARRAY("
-        "   SELECT n.id FROM digest_fire n JOIN digest o ON o.id = n.digest_id"
+        "   SELECT n.id FROM digest_fire n JOIN digest o ON o.organization_id = n.organization_id"
+        " AND o.id = n.digest_id"
         "   WHERE n.state = 'due' AND (n.leased_until IS NULL OR n.leased_until < %(now)s)"
         "   AND o.workspace_id = ANY(%(workspaces)s) AND o.picture = %(pictures)s"
         "   ORDER BY n.id LIMIT %(most)s FOR UPDATE OF n SKIP LOCKED))"
@@ -190,8 +193,10 @@ def finish_fire(tx: Connection, fire_id: int, state: str, reason: str | None = N
 def find_posted_fire(connection: Connection, fire_id: int) -> tuple[Fire, DigestRow] | None:
     """Returns a fire whose message is enqueued, and its digest; None when it has ended or the digest is deleted."""
     row = connection.exec_driver_sql(
-        f"SELECT {_FIRE_COLUMNS}, {DIGEST_COLUMNS} FROM digest_fire f JOIN digest d ON d.id = f.digest_id"  # noqa: S608
-        " JOIN member m ON m.id = d.owner_id WHERE f.id = %(id)s AND f.state = 'posted'",
+        f"SELECT {_FIRE_COLUMNS}, {DIGEST_COLUMNS} FROM digest_fire f"  # noqa: S608
+        " JOIN digest d ON d.organization_id = f.organization_id AND d.id = f.digest_id"
+        " JOIN member m ON m.organization_id = d.organization_id AND m.id = d.owner_id"
+        " WHERE f.id = %(id)s AND f.state = 'posted'",
         {"id": fire_id},
     ).first()
     return None if row is None else (_parse_fire(row[:_FIRE_WIDTH]), DigestRow(*row[_FIRE_WIDTH:]))
@@ -253,7 +258,8 @@ def settle_posted_fires(tx: Connection) -> list[tuple[int, str | None]]:
     rows = tx.exec_driver_sql(
         "UPDATE digest_fire f SET state = CASE WHEN v.reason IS NULL THEN 'sent' ELSE 'failed' END,"
         " reason = v.reason"
-        " FROM (SELECT u.id, p.failed_reason AS reason FROM digest_fire u LEFT JOIN post p ON p.id = u.post_id"
+        " FROM (SELECT u.id, p.failed_reason AS reason FROM digest_fire u"
+        " LEFT JOIN post p ON p.organization_id = u.organization_id AND p.id = u.post_id"
         "       WHERE u.state = 'posted' AND (p.id IS NULL OR p.date_done IS NOT NULL)"
         "       FOR UPDATE OF u SKIP LOCKED) v"
         " WHERE f.id = v.id RETURNING f.digest_id, f.reason"

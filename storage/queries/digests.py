@@ -19,7 +19,8 @@ from storage.values import ROLES_THAT_MANAGE_DIGESTS
 # The latest scheduled time of digest d whose message was sent, will be sent, or was not wanted. The news of the next
 # message begins there: what a missed message would have reported is not lost.
 LAST_SENT = (
-    "(SELECT max(l.fire_at) FROM digest_fire l WHERE l.digest_id = d.id AND NOT l.by_hand"
+    "(SELECT max(l.fire_at) FROM digest_fire l WHERE l.organization_id = d.organization_id AND l.digest_id = d.id"
+    " AND NOT l.by_hand"
     " AND l.state IN ('due', 'posted', 'sent', 'silent'))"
 )
 GRACE = "CASE WHEN NOT d.default_grace THEN d.grace_minutes END"
@@ -28,7 +29,10 @@ DIGEST_COLUMNS = (
     f" d.zone, d.filters, d.skip_empty, d.picture, {GRACE}, d.next_fire_at, {LAST_SENT}, d.date_paused,"
     " d.pause_reason"
 )
-_DIGEST = f"SELECT {DIGEST_COLUMNS} FROM digest d JOIN member m ON m.id = d.owner_id"  # noqa: S608
+_DIGEST = (
+    f"SELECT {DIGEST_COLUMNS} FROM digest d"  # noqa: S608
+    " JOIN member m ON m.organization_id = d.organization_id AND m.id = d.owner_id"
+)
 
 
 def find_digest(
@@ -45,10 +49,11 @@ def find_digest(
 
 _WITH_HISTORY = f"""
 SELECT {DIGEST_COLUMNS}, sent.fire_at, latest.state, missed.fire_at, missed.reason
-FROM digest d JOIN member m ON m.id = d.owner_id
-LEFT JOIN LATERAL (SELECT f.fire_at FROM digest_fire f WHERE f.digest_id = d.id AND f.state = 'sent'
+FROM digest d JOIN member m ON m.organization_id = d.organization_id AND m.id = d.owner_id
+LEFT JOIN LATERAL (SELECT f.fire_at FROM digest_fire f
+  WHERE f.organization_id = d.organization_id AND f.digest_id = d.id AND f.state = 'sent'
                    ORDER BY f.fire_at DESC LIMIT 1) sent ON true
-LEFT JOIN LATERAL (SELECT f.state FROM digest_fire f WHERE f.digest_id = d.id
+LEFT JOIN LATERAL (SELECT f.state FROM digest_fire f WHERE f.organization_id = d.organization_id AND f.digest_id = d.id
                    ORDER BY f.fire_at DESC LIMIT 1) latest ON true
 LEFT JOIN LATERAL (SELECT f.fire_at, f.reason FROM digest_fire f
                    WHERE f.digest_id = d.id AND f.state IN ('missed', 'failed')
@@ -134,7 +139,7 @@ def list_file_digests(connection: Connection, organization_id: int) -> list[File
     rows = connection.exec_driver_sql(
         "SELECT d.id, d.name, d.channel_id, m.email, d.cron, d.zone, d.filters, d.skip_empty, d.picture,"  # noqa: S608
         f" {GRACE}, d.date_paused IS NOT NULL AND d.pause_reason IS NULL, d.pause_reason IS NOT NULL"
-        " FROM digest d JOIN member m ON m.id = d.owner_id"
+        " FROM digest d JOIN member m ON m.organization_id = d.organization_id AND m.id = d.owner_id"
         " WHERE d.organization_id = %(id)s AND d.name IS NOT NULL ORDER BY d.name",
         {"id": organization_id},
     )
@@ -147,12 +152,13 @@ _OWNER = f"""
 SELECT d.id, o.id, o.name, o.incidents, o.open_membership, o.shared_channels,
        m.id, m.name, m.email, m.role, m.superuser, m.date_removed IS NULL,
        {SEES_ALL_PROJECTS},
-       ARRAY(SELECT mt.team_id FROM member_team mt WHERE mt.member_id = m.id),
+       ARRAY(SELECT mt.team_id FROM member_team mt WHERE mt.organization_id = m.organization_id
+         AND mt.member_id = m.id),
        {VISIBLE_PROJECTS},
        p.user_id IS NULL OR p.member_id = m.id, p.date_checked
 FROM digest d
 JOIN organization o ON o.id = d.organization_id
-JOIN member m ON m.id = d.owner_id
+JOIN member m ON m.organization_id = d.organization_id AND m.id = d.owner_id
 LEFT JOIN slack_person p ON p.workspace_id = d.workspace_id AND p.user_id = d.owner_user_id
 WHERE d.id = ANY(%(digest_ids)s)
 """  # noqa: S608 - composed of constants
@@ -221,7 +227,8 @@ def pause_digest(tx: Connection, digest_id: int, reason: str | None, now: dateti
     """Pauses a digest and returns it; None when it was paused already or is deleted. `reason` None: by a person."""
     row = tx.exec_driver_sql(
         "UPDATE digest d SET next_fire_at = NULL, date_paused = %(now)s, pause_reason = %(reason)s"  # noqa: S608
-        " FROM member m WHERE m.id = d.owner_id AND d.id = %(id)s AND d.date_paused IS NULL"
+        " FROM member m WHERE m.organization_id = d.organization_id AND m.id = d.owner_id AND d.id = %(id)s"
+        " AND d.date_paused IS NULL"
         f" RETURNING {DIGEST_COLUMNS}",
         {"id": digest_id, "reason": reason, "now": now},
     ).first()

@@ -67,7 +67,9 @@ def list_teams_with(
     connection: Connection, organization_id: int, team_ids: Iterable[int], project_ids: Sequence[int]
 ) -> list[DirectoryEntry]:
     """Returns these teams of the organization and those that own any of the projects, ordered by slug."""
-    owns = select(ProjectTeam.team_id).where(ProjectTeam.project_id.in_(project_ids))
+    owns = select(ProjectTeam.team_id).where(
+        ProjectTeam.organization_id == organization_id, ProjectTeam.project_id.in_(project_ids)
+    )
     query = (
         select(Team.id, Team.slug, Team.name)
         .where(Team.organization_id == organization_id, or_(Team.id.in_(list(team_ids)), Team.id.in_(owns)))
@@ -76,9 +78,13 @@ def list_teams_with(
     return [DirectoryEntry(*row) for row in connection.execute(query)]
 
 
-def list_projects(connection: Connection, project_ids: Sequence[int]) -> list[DirectoryEntry]:
+def list_projects(connection: Connection, organization_id: int, project_ids: Sequence[int]) -> list[DirectoryEntry]:
     """Returns these projects, ordered by slug."""
-    query = select(Project.id, Project.slug, Project.name).where(Project.id.in_(project_ids)).order_by(Project.slug)
+    query = (
+        select(Project.id, Project.slug, Project.name)
+        .where(Project.organization_id == organization_id, Project.id.in_(project_ids))
+        .order_by(Project.slug)
+    )
     return [DirectoryEntry(*row) for row in connection.execute(query)]
 
 
@@ -86,7 +92,8 @@ _NAMES = build_with_caller(
     """
 SELECT 'team' AS kind, t.id, t.slug, t.name FROM team t WHERE t.organization_id = %(organization_id)s
 UNION ALL
-SELECT 'project', p.id, p.slug, p.name FROM project p WHERE p.id = ANY(%(project_ids)s)
+SELECT 'project', p.id, p.slug, p.name FROM project p
+WHERE p.organization_id = %(organization_id)s AND p.id = ANY(%(project_ids)s)
 """,
     {},
 )
@@ -106,19 +113,29 @@ def get_prefetched_names(prefetched: Prefetch) -> tuple[list[DirectoryEntry], li
     return [named for kind, named in found if kind == "team"], [named for kind, named in found if kind == "project"]
 
 
-def filter_projects_by_channel(connection: Connection, project_ids: Sequence[int], channel_id: str) -> list[int]:
+def filter_projects_by_channel(
+    connection: Connection, organization_id: int, project_ids: Sequence[int], channel_id: str
+) -> list[int]:
     """Returns those of the projects that name the channel."""
     query = select(ProjectChannel.project_id).where(
-        ProjectChannel.channel_id == channel_id, ProjectChannel.project_id.in_(project_ids)
+        ProjectChannel.organization_id == organization_id,
+        ProjectChannel.channel_id == channel_id,
+        ProjectChannel.project_id.in_(project_ids),
     )
     return list(connection.scalars(query))
 
 
-def filter_projects_by_teams(connection: Connection, project_ids: Sequence[int], team_ids: Iterable[int]) -> list[int]:
+def filter_projects_by_teams(
+    connection: Connection, organization_id: int, project_ids: Sequence[int], team_ids: Iterable[int]
+) -> list[int]:
     """Returns those of the projects that any of the teams owns."""
     query = (
         select(ProjectTeam.project_id)
-        .where(ProjectTeam.project_id.in_(project_ids), ProjectTeam.team_id.in_(list(team_ids)))
+        .where(
+            ProjectTeam.organization_id == organization_id,
+            ProjectTeam.project_id.in_(project_ids),
+            ProjectTeam.team_id.in_(list(team_ids)),
+        )
         .distinct()
     )
     return list(connection.scalars(query))
@@ -134,34 +151,40 @@ def find_team_by_usergroup(connection: Connection, organization_id: int, usergro
     return None if row is None else DirectoryEntry(*row)
 
 
-def get_member_names(connection: Connection, member_ids: Iterable[int]) -> dict[int, str]:
+def get_member_names(connection: Connection, organization_id: int, member_ids: Iterable[int]) -> dict[int, str]:
     """Returns the names of these members by id."""
-    query = select(Member.id, Member.name).where(Member.id.in_(list(member_ids)))
+    query = select(Member.id, Member.name).where(
+        Member.organization_id == organization_id, Member.id.in_(list(member_ids))
+    )
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def get_team_names(connection: Connection, team_ids: Iterable[int]) -> dict[int, str]:
+def get_team_names(connection: Connection, organization_id: int, team_ids: Iterable[int]) -> dict[int, str]:
     """Returns the names of these teams by id."""
-    query = select(Team.id, Team.name).where(Team.id.in_(list(team_ids)))
+    query = select(Team.id, Team.name).where(Team.organization_id == organization_id, Team.id.in_(list(team_ids)))
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def get_member_ids_of_teams(connection: Connection, team_ids: Iterable[int]) -> set[int]:
+def get_member_ids_of_teams(connection: Connection, organization_id: int, team_ids: Iterable[int]) -> set[int]:
     """Returns the members of these teams who have not been removed."""
     query = (
         select(MemberTeam.member_id)
-        .join(Member, Member.id == MemberTeam.member_id)
-        .where(MemberTeam.team_id.in_(list(team_ids)), Member.date_removed.is_(None))
+        .join(Member, (Member.organization_id == MemberTeam.organization_id) & (Member.id == MemberTeam.member_id))
+        .where(
+            MemberTeam.organization_id == organization_id,
+            MemberTeam.team_id.in_(list(team_ids)),
+            Member.date_removed.is_(None),
+        )
     )
     return set(connection.scalars(query))
 
 
-def list_team_names_of_member(connection: Connection, member_id: int) -> list[str]:
+def list_team_names_of_member(connection: Connection, organization_id: int, member_id: int) -> list[str]:
     """Returns the names of a member's teams in alphabetical order."""
     query = (
         select(Team.name)
-        .join(MemberTeam, MemberTeam.team_id == Team.id)
-        .where(MemberTeam.member_id == member_id)
+        .join(MemberTeam, (MemberTeam.organization_id == Team.organization_id) & (MemberTeam.team_id == Team.id))
+        .where(Team.organization_id == organization_id, MemberTeam.member_id == member_id)
         .order_by(func.lower(Team.name))
     )
     return list(connection.scalars(query))

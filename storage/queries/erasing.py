@@ -59,8 +59,10 @@ def find_asker(connection: Connection, organization_id: int, user_id: str) -> Er
 # Where member m shows in incident i.
 _TAKES_PART = """
 (i.owner_id = %(member_id)s
- OR EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = %(member_id)s)
- OR EXISTS (SELECT FROM incident_activity a WHERE a.incident_id = i.id AND %(member_id)s
+ OR EXISTS (SELECT FROM incident_seen s WHERE s.organization_id = i.organization_id AND s.incident_id = i.id
+   AND s.member_id = %(member_id)s)
+ OR EXISTS (SELECT FROM incident_activity a WHERE a.organization_id = i.organization_id AND a.incident_id = i.id
+   AND %(member_id)s
             IN (a.member_id, a.owner_id, a.previous_owner_id)))
 """
 

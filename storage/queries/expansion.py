@@ -24,6 +24,7 @@ class Change:
     """A change to an incident, from the outbox. One of this class itself is shown by the incident's cards alone."""
 
     id: int
+    organization_id: int
     incident_id: int
 
 
@@ -61,13 +62,16 @@ WITH taken AS (
       AND (%(alone)s IS NULL OR id = %(alone)s)
       AND NOT ({of_alert} AND EXISTS (
         SELECT FROM outbox e
-        WHERE e.incident_id = o.incident_id AND e.id < o.id AND NOT e.of_alert AND e.retry_at IS NULL))
+        WHERE e.organization_id = o.organization_id AND e.incident_id = o.incident_id AND e.id < o.id
+          AND NOT e.of_alert AND e.retry_at IS NULL))
     ORDER BY of_alert, id LIMIT %(most)s FOR UPDATE SKIP LOCKED))
-  RETURNING id, incident_id, activity_id, again, member_ids, said_in
+  RETURNING id, organization_id, incident_id, activity_id, again, member_ids, said_in
 )
 SELECT coalesce((SELECT true FROM outbox o WHERE of_alert = {of_alert} AND id > (SELECT max(id) FROM taken)
                  AND (retry_at IS NULL OR retry_at <= %(now)s) ORDER BY of_alert, id LIMIT 1), false),
-       NOT {of_alert} AND EXISTS (SELECT FROM outbox o WHERE o.incident_id = taken.incident_id AND o.of_alert),
+       NOT {of_alert} AND EXISTS (
+         SELECT FROM outbox o WHERE o.organization_id = taken.organization_id AND o.incident_id = taken.incident_id
+           AND o.of_alert),
        taken.*
 FROM taken ORDER BY id
 """,  # noqa: S608 - composed of constants
@@ -101,21 +105,21 @@ def take_changes(tx: Connection, *, of_alert: bool, most: int, now: datetime, al
 
 
 def _build_change(row: Sequence[Any]) -> Change:
-    id_, incident_id, activity_id, again, member_ids, thread_channel = row
+    id_, organization_id, incident_id, activity_id, again, member_ids, thread_channel = row
     if activity_id is None:
-        return Change(id_, incident_id)
+        return Change(id_, organization_id, incident_id)
     if again:
-        return EntryChanged(id_, incident_id, activity_id, thread_channel, member_ids or [])
-    return EntryAdded(id_, incident_id, activity_id, thread_channel)
+        return EntryChanged(id_, organization_id, incident_id, activity_id, thread_channel, member_ids or [])
+    return EntryAdded(id_, organization_id, incident_id, activity_id, thread_channel)
 
 
-def postpone_change(tx: Connection, change_id: int, now: datetime) -> None:
+def postpone_change(tx: Connection, change: Change, now: datetime) -> None:
     """Delays a change that could not be expanded, with exponential backoff. Other changes go on."""
     tx.exec_driver_sql(
         "UPDATE outbox SET failures = least(failures + 1, 30),"
         " retry_at = %(now)s + make_interval(secs => least(600, power(2, least(failures, 10))))"
-        " WHERE id = %(id)s",
-        {"id": change_id, "now": now},
+        " WHERE organization_id = %(organization_id)s AND id = %(id)s",
+        {"organization_id": change.organization_id, "id": change.id, "now": now},
     )
 
 
@@ -140,11 +144,12 @@ SELECT c.id, w.id, o.id, a.type, a.member_id, a.comment IS NOT NULL, {IS_DELETED
        CASE WHEN a.type IN ({ActivityType.HANDOFF:d}, {ActivityType.UNHEARD:d}) THEN a.owner_id
             WHEN a.type = {ActivityType.OWNER:d} AND a.value = {BY_HANDOFF} THEN a.previous_owner_id END,
        CASE WHEN a.type = {ActivityType.STATUS_CHANGE:d} THEN a.previous_value END
-FROM unnest(%(ids)s::bigint[], %(incident_ids)s::bigint[], %(activity_ids)s::bigint[])
-  AS c(id, incident_id, activity_id)
-JOIN incident i ON i.id = c.incident_id JOIN organization o ON o.id = i.organization_id
+FROM unnest(%(ids)s::bigint[], %(organization_ids)s::bigint[], %(incident_ids)s::bigint[], %(activity_ids)s::bigint[])
+  AS c(id, organization_id, incident_id, activity_id)
+JOIN incident i ON i.organization_id = c.organization_id AND i.id = c.incident_id
+JOIN organization o ON o.id = i.organization_id
 JOIN workspace w ON w.id = {first_workspace("o.id")}
-LEFT JOIN incident_activity a ON a.id = c.activity_id
+LEFT JOIN incident_activity a ON a.organization_id = c.organization_id AND a.id = c.activity_id
 WHERE o.incidents
 """  # noqa: S608 - composed of constants
 )
@@ -159,6 +164,7 @@ def get_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audien
         tx,
         {
             "ids": [change.id for change in changes],
+            "organization_ids": [change.organization_id for change in changes],
             "incident_ids": [change.incident_id for change in changes],
             "activity_ids": [change.activity_id if isinstance(change, EntryChange) else None for change in changes],
         },
@@ -179,24 +185,30 @@ class Candidate:
 _CANDIDATES = PreparedStatement(
     f"""
 WITH mentioned AS (
-  SELECT member_id FROM comment_mention WHERE activity_id = %(activity_id)s AND member_id IS NOT NULL
+  SELECT member_id FROM comment_mention
+  WHERE organization_id = %(organization_id)s AND activity_id = %(activity_id)s AND member_id IS NOT NULL
   UNION
-  SELECT mt.member_id FROM comment_mention c JOIN member_team mt ON mt.team_id = c.team_id
-  WHERE c.activity_id = %(activity_id)s
+  SELECT mt.member_id FROM comment_mention c JOIN member_team mt ON mt.organization_id = c.organization_id
+    AND mt.team_id = c.team_id
+  WHERE c.organization_id = %(organization_id)s AND c.activity_id = %(activity_id)s
 ), candidate AS (
   SELECT member_id, true AS mention FROM mentioned
   WHERE NOT %(again)s OR member_id = ANY(%(member_ids)s::bigint[])
   UNION ALL
   SELECT s.member_id, false FROM incident_subscription s
-  WHERE s.incident_id = %(incident_id)s AND NOT %(again)s
+  WHERE s.organization_id = %(organization_id)s AND s.incident_id = %(incident_id)s AND NOT %(again)s
     AND NOT EXISTS (SELECT FROM mentioned m WHERE m.member_id = s.member_id)
 )
 SELECT c.member_id, c.mention, m.notify,
        {sees_incident("%(incident_id)s")}
-FROM candidate c JOIN member m ON m.id = c.member_id JOIN organization o ON o.id = m.organization_id
+FROM candidate c JOIN member m ON m.organization_id = %(organization_id)s AND m.id = c.member_id
+JOIN organization o ON o.id = m.organization_id
 WHERE o.incidents AND c.member_id IS DISTINCT FROM %(author_id)s
 """,  # noqa: S608 - composed of constants
-    {"activity_id": "bigint", "incident_id": "bigint", "author_id": "bigint", "again": "boolean"},
+    {
+        **dict.fromkeys(("organization_id", "activity_id", "incident_id", "author_id"), "bigint"),
+        "again": "boolean",
+    },
 )
 
 
@@ -205,6 +217,7 @@ def list_candidates(tx: Connection, change: EntryChange, author_id: int | None) 
     rows = _CANDIDATES.rows(
         tx,
         {
+            "organization_id": change.organization_id,
             "activity_id": change.activity_id,
             "incident_id": change.incident_id,
             "again": isinstance(change, EntryChanged),
@@ -215,11 +228,12 @@ def list_candidates(tx: Connection, change: EntryChange, author_id: int | None) 
     return [Candidate(*row) for row in rows]
 
 
-def unsubscribe_members(tx: Connection, incident_id: int, member_ids: Sequence[int]) -> None:
+def unsubscribe_members(tx: Connection, organization_id: int, incident_id: int, member_ids: Sequence[int]) -> None:
     """Deletes the subscriptions of members who may no longer see the incident."""
     tx.exec_driver_sql(
-        "DELETE FROM incident_subscription WHERE incident_id = %(incident_id)s AND member_id = ANY(%(ids)s)",
-        {"incident_id": incident_id, "ids": list(member_ids)},
+        "DELETE FROM incident_subscription WHERE organization_id = %(organization_id)s"
+        " AND incident_id = %(incident_id)s AND member_id = ANY(%(ids)s)",
+        {"organization_id": organization_id, "incident_id": incident_id, "ids": list(member_ids)},
     )
 
 
@@ -231,12 +245,13 @@ SELECT DISTINCT n.organization_id, d.id, '{PostKind.CARD}', i.id,
             ELSE {Urgency.NEWS:d} END,
        %(now)s, %(now)s
 FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)
-JOIN incident n ON n.id = i.id
-JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id
+JOIN incident n ON n.organization_id = ANY(%(organization_ids)s::bigint[]) AND n.id = i.id
+JOIN ({CHANNELS_OF_PROJECTS}) ON ip.organization_id = n.organization_id AND ip.incident_id = n.id
 JOIN destination d ON d.channel_id = pc.channel_id AND d.workspace_id =
   {workspace_of_channel("pc.channel_id", "i.workspace_id")}
 WHERE d.id = ANY(%(destination_ids)s::bigint[]) AND NOT {is_silenced("n")} AND NOT EXISTS (
-  SELECT FROM storm_incident f WHERE f.incident_id = i.id AND f.destination_id = d.id AND f.folded)
+  SELECT FROM storm_incident f WHERE f.organization_id = n.organization_id AND f.incident_id = n.id
+    AND f.destination_id = d.id AND f.folded)
 ORDER BY i.id, d.id
 ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}'
 DO UPDATE SET urgency = EXCLUDED.urgency WHERE post.ts IS NULL AND post.urgency > EXCLUDED.urgency
@@ -246,7 +261,13 @@ DO UPDATE SET urgency = EXCLUDED.urgency WHERE post.ts IS NULL AND post.urgency 
 
 
 def create_cards(
-    tx: Connection, incidents: Mapping[int, str | None], locked: LockedDestinations, now: datetime, *, of_alert: bool
+    tx: Connection,
+    organization_ids: Collection[int],
+    incidents: Mapping[int, str | None],
+    locked: LockedDestinations,
+    now: datetime,
+    *,
+    of_alert: bool,
 ) -> None:
     """Inserts the missing cards in the locked destinations; `incidents` as for `lock_destinations`.
 
@@ -257,6 +278,7 @@ def create_cards(
     _CREATE_CARDS.execute(
         tx,
         {
+            "organization_ids": list(organization_ids),
             "incident_ids": list(incidents),
             "workspaces": list(incidents.values()),
             "destination_ids": locked.ids,
@@ -268,18 +290,22 @@ def create_cards(
 
 _REDRAW_UNSEEN = PreparedStatement(
     "UPDATE post SET wanted_version = wanted_version + 1, due_at = greatest(due_at, %(now)s)"  # noqa: S608 - composed of constants
-    f" WHERE incident_id = ANY(%(incident_ids)s::bigint[]) AND kind = '{PostKind.CARD}'"
+    " WHERE organization_id = ANY(%(organization_ids)s::bigint[]) AND incident_id = ANY(%(incident_ids)s::bigint[])"
+    f" AND kind = '{PostKind.CARD}'"
     " AND (wanted_version <= drawn_version OR attempted_at IS NOT NULL)",
     {"now": "timestamptz"},
 )
 
 
-def redraw_unseen_changes(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
+def redraw_unseen_changes(
+    tx: Connection, organization_ids: Collection[int], incident_ids: Collection[int], now: datetime
+) -> None:
     """Redraws cards that were inserted while their incident was being changed: the change did not see them.
 
     It is not known which these are. The others that are current are rendered again and found unchanged.
     """
-    _REDRAW_UNSEEN.execute(tx, {"incident_ids": list(incident_ids), "now": now})
+    given = {"organization_ids": list(organization_ids), "incident_ids": list(incident_ids), "now": now}
+    _REDRAW_UNSEEN.execute(tx, given)
 
 
 def list_for_storms(tx: Connection, changes: Sequence[EntryChange], kind: ActivityType, now: datetime) -> set[int]:
@@ -292,14 +318,17 @@ def list_for_storms(tx: Connection, changes: Sequence[EntryChange], kind: Activi
         return set()
     rows = tx.exec_driver_sql(
         "SELECT DISTINCT ON (place.post_id) e.id"  # noqa: S608 - composed of constants
-        " FROM unnest(%(ids)s::bigint[], %(incident_ids)s::bigint[]) AS e(id, incident_id)"
-        f" CROSS JOIN LATERAL ({places_of_incident('e.incident_id')}) place"
-        " WHERE place.folded AND NOT EXISTS (SELECT FROM post m JOIN incident_activity a ON a.id = m.activity_id"
-        f"   WHERE m.card_id = place.post_id AND a.type = %(kind)s"
+        " FROM unnest(%(ids)s::bigint[], %(organization_ids)s::bigint[], %(incident_ids)s::bigint[])"
+        "  AS e(id, organization_id, incident_id)"
+        f" CROSS JOIN LATERAL ({places_of_incident('e.organization_id', 'e.incident_id')}) place"
+        " WHERE place.folded AND NOT EXISTS (SELECT FROM post m"
+        " JOIN incident_activity a ON a.organization_id = m.organization_id AND a.id = m.activity_id"
+        f"   WHERE m.organization_id = e.organization_id AND m.card_id = place.post_id AND a.type = %(kind)s"
         "    AND m.date_added > %(now)s - interval '1 minute')"
         " ORDER BY place.post_id, e.id",
         {
             "ids": [one.id for one in changes],
+            "organization_ids": [one.organization_id for one in changes],
             "incident_ids": [one.incident_id for one in changes],
             "kind": int(kind),
             "now": now,
@@ -312,17 +341,22 @@ _CREATE_THREAD_POSTS = PreparedStatement(
     f"""
 INSERT INTO post (organization_id, destination_id, kind, incident_id, activity_id, card_id, urgency, due_at, date_added)
 SELECT c.organization_id, c.destination_id,
-       CASE WHEN EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = e.activity_id
+       CASE WHEN EXISTS (SELECT FROM thread_reply r
+         WHERE r.organization_id = e.organization_id AND r.activity_id = e.activity_id
                          AND r.destination_id = c.destination_id)
             THEN '{PostKind.AMENDMENT}' ELSE '{PostKind.MIRROR}' END,
        e.incident_id, e.activity_id, c.id, %(urgency)s, %(now)s, %(now)s
-FROM unnest(%(activity_ids)s::bigint[], %(incident_ids)s::bigint[], %(thread_channel)s::text[],
-            %(in_storms)s::boolean[]) AS e(activity_id, incident_id, thread_channel, in_storms)
+FROM unnest(%(organization_ids)s::bigint[], %(activity_ids)s::bigint[], %(incident_ids)s::bigint[],
+            %(thread_channel)s::text[], %(in_storms)s::boolean[])
+  AS e(organization_id, activity_id, incident_id, thread_channel, in_storms)
 CROSS JOIN LATERAL (
-  SELECT post_id FROM ({places_of_incident("e.incident_id")}) place WHERE NOT folded OR e.in_storms
-  UNION SELECT m.card_id FROM post m WHERE m.activity_id = e.activity_id AND m.kind = '{PostKind.MIRROR}'
+  SELECT post_id FROM ({places_of_incident("e.organization_id", "e.incident_id")}) place WHERE NOT folded OR e.in_storms
+  UNION SELECT m.card_id FROM post m WHERE m.organization_id = e.organization_id AND m.activity_id = e.activity_id
+    AND m.kind = '{PostKind.MIRROR}'
 ) place
-JOIN post c ON c.id = place.post_id JOIN destination d ON d.id = c.destination_id
+JOIN post c ON c.organization_id = e.organization_id AND c.id = place.post_id
+JOIN workspace w ON w.organization_id = c.organization_id
+JOIN destination d ON d.workspace_id = w.id AND d.id = c.destination_id
 WHERE d.channel_id IS DISTINCT FROM e.thread_channel ORDER BY e.activity_id, c.id
 ON CONFLICT (card_id, activity_id, kind) WHERE card_id IS NOT NULL
 DO UPDATE SET wanted_version = post.wanted_version + 1, due_at = %(now)s, failed_reason = NULL
@@ -343,6 +377,7 @@ def create_thread_posts(
     """
     parameters = {
         "in_storms": [change.id in in_storms for change in changes],
+        "organization_ids": [change.organization_id for change in changes],
         "activity_ids": [change.activity_id for change in changes],
         "incident_ids": [change.incident_id for change in changes],
         "thread_channel": [change.thread_channel for change in changes],
@@ -355,8 +390,11 @@ def create_thread_posts(
     # A change made in the thread itself may make an amendment there out of date.
     tx.exec_driver_sql(
         "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"  # noqa: S608 - composed of constants
-        " FROM unnest(%(activity_ids)s::bigint[], %(thread_channel)s::text[]) AS e(activity_id, thread_channel)"
-        " JOIN destination d ON d.channel_id = e.thread_channel"
-        f" WHERE d.id = p.destination_id AND p.activity_id = e.activity_id AND p.kind = '{PostKind.AMENDMENT}'",
+        " FROM unnest(%(organization_ids)s::bigint[], %(activity_ids)s::bigint[], %(thread_channel)s::text[])"
+        "  AS e(organization_id, activity_id, thread_channel)"
+        " JOIN workspace w ON w.organization_id = e.organization_id"
+        " JOIN destination d ON d.workspace_id = w.id AND d.channel_id = e.thread_channel"
+        " WHERE p.organization_id = e.organization_id AND d.id = p.destination_id"
+        f" AND p.activity_id = e.activity_id AND p.kind = '{PostKind.AMENDMENT}'",
         parameters,
     )

@@ -35,9 +35,11 @@ _PROJECTS = """
 SELECT jsonb_build_object(
   'type', 'project', 'slug', p.slug, 'name', p.name, 'quiet_minutes', p.quiet_minutes,
   'storm_cards', p.storm_cards, 'storm_within_s', p.storm_within_s,
-  'teams', ARRAY(SELECT t.slug FROM project_team pt JOIN team t ON t.id = pt.team_id
+  'teams', ARRAY(SELECT t.slug FROM project_team pt
+    JOIN team t ON t.organization_id = pt.organization_id AND t.id = pt.team_id
                  WHERE pt.project_id = p.id ORDER BY t.slug),
-  'channels', ARRAY(SELECT channel_id FROM project_channel pc WHERE pc.project_id = p.id ORDER BY channel_id))
+  'channels', ARRAY(SELECT channel_id FROM project_channel pc
+    WHERE pc.organization_id = p.organization_id AND pc.project_id = p.id ORDER BY channel_id))
 FROM project p WHERE p.organization_id = %(id)s ORDER BY p.slug
 """
 _MEMBERS = """
@@ -47,7 +49,8 @@ SELECT jsonb_build_object(
                      WHERE k.organization_id = m.organization_id AND k.member_id = m.id), 'role', m.role,
   'superuser', m.superuser, 'changed_in_slack', m.changed_in_slack,
   'notify', m.notify, 'date_added', m.date_added, 'date_removed', m.date_removed,
-  'teams', ARRAY(SELECT t.slug FROM member_team mt JOIN team t ON t.id = mt.team_id
+  'teams', ARRAY(SELECT t.slug FROM member_team mt JOIN team t ON t.organization_id = mt.organization_id
+    AND t.id = mt.team_id
                  WHERE mt.member_id = m.id ORDER BY t.slug))
 FROM member m WHERE m.organization_id = %(id)s ORDER BY m.email
 """
@@ -59,27 +62,29 @@ SELECT i.id, jsonb_build_object(
   'details', i.details, 'date_started', i.date_started, 'date_detected', i.date_detected, 'date_added', i.date_added,
   'date_closed', i.date_closed, 'owner', owner.email, 'owned_since', i.owned_since,
   'legal_hold', i.legal_hold,
-  'projects', ARRAY(SELECT p.slug FROM incident_project ip JOIN project p ON p.id = ip.project_id
+  'projects', ARRAY(SELECT p.slug FROM incident_project ip
+    JOIN project p ON p.organization_id = ip.organization_id AND p.id = ip.project_id
                     WHERE ip.incident_id = i.id ORDER BY p.slug),
   'seen', ARRAY(SELECT jsonb_build_object('member', m.email, 'first_seen', s.first_seen, 'last_seen', s.last_seen)
-                FROM incident_seen s JOIN member m ON m.id = s.member_id
+                FROM incident_seen s JOIN member m ON m.organization_id = s.organization_id AND m.id = s.member_id
                 WHERE s.incident_id = i.id ORDER BY s.first_seen, m.email),
   'followers', ARRAY(SELECT jsonb_build_object('member', m.email, 'date_added', s.date_added)
-                     FROM incident_subscription s JOIN member m ON m.id = s.member_id
+                     FROM incident_subscription s JOIN member m ON m.organization_id = s.organization_id
+                       AND m.id = s.member_id
                      WHERE s.incident_id = i.id ORDER BY s.date_added, m.email),
   'activity', ARRAY(SELECT jsonb_build_object(
                       'type', a.type, 'member', m.email, 'value', a.value, 'previous_value', a.previous_value,
                       'comment', a.comment, 'rich_text', a.rich_text, 'date_added', a.date_added,
                       'date_edited', a.date_edited, 'owner', o.email, 'previous_owner', po.email, 'call', a.call)
                     FROM incident_activity a
-                    LEFT JOIN member m ON m.id = a.member_id
-                    LEFT JOIN member o ON o.id = a.owner_id
-                    LEFT JOIN member po ON po.id = a.previous_owner_id
+                    LEFT JOIN member m ON m.organization_id = a.organization_id AND m.id = a.member_id
+                    LEFT JOIN member o ON o.organization_id = a.organization_id AND o.id = a.owner_id
+                    LEFT JOIN member po ON po.organization_id = a.organization_id AND po.id = a.previous_owner_id
                     WHERE a.incident_id = i.id AND NOT {IS_DELETED} ORDER BY a.date_added, a.id))
 FROM incident i
-LEFT JOIN team t ON t.id = i.team_id
-LEFT JOIN project ap ON ap.id = i.alert_project_id AND ap.organization_id = i.organization_id
-LEFT JOIN member owner ON owner.id = i.owner_id
+LEFT JOIN team t ON t.organization_id = i.organization_id AND t.id = i.team_id
+LEFT JOIN project ap ON ap.organization_id = i.organization_id AND ap.id = i.alert_project_id
+LEFT JOIN member owner ON owner.organization_id = i.organization_id AND owner.id = i.owner_id
 WHERE i.organization_id = %(id)s AND i.id > %(after)s
   AND (%(since)s::timestamptz IS NULL OR i.date_closed IS NULL OR i.date_closed >= %(since)s)
 ORDER BY i.id LIMIT %(count)s

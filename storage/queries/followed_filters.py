@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -17,7 +17,8 @@ def list_filters(connection: Connection, organization_id: int, member_id: int) -
     """Returns what a member follows, the first one first."""
     rows = connection.exec_driver_sql(
         "SELECT f.id, t.slug, p.slug, f.severity FROM followed_filter f"
-        " LEFT JOIN team t ON t.id = f.team_id LEFT JOIN project p ON p.id = f.project_id"
+        " LEFT JOIN team t ON t.organization_id = f.organization_id AND t.id = f.team_id"
+        " LEFT JOIN project p ON p.organization_id = f.organization_id AND p.id = f.project_id"
         " WHERE f.organization_id = %(organization_id)s AND f.member_id = %(member_id)s ORDER BY f.id",
         {"organization_id": organization_id, "member_id": member_id},
     )
@@ -69,24 +70,30 @@ _SUBSCRIBE = PreparedStatement(
 INSERT INTO incident_subscription (organization_id, incident_id, member_id, date_added)
 SELECT DISTINCT i.organization_id, i.id, f.member_id, %(now)s::timestamptz
 FROM unnest(%(incident_ids)s::bigint[], %(previous)s::smallint[]) AS c(incident_id, previous)
-JOIN incident i ON i.id = c.incident_id AND i.status <> 2
+JOIN incident i ON i.organization_id = ANY(%(organization_ids)s::bigint[]) AND i.id = c.incident_id AND i.status <> 2
 JOIN followed_filter f ON f.organization_id = i.organization_id
-JOIN member m ON m.id = f.member_id JOIN organization o ON o.id = f.organization_id
+JOIN member m ON m.organization_id = f.organization_id AND m.id = f.member_id
+JOIN organization o ON o.id = f.organization_id
 WHERE (f.severity IS NULL OR f.severity = i.status)
   AND (c.previous IS NULL OR (f.severity IS NOT NULL AND f.severity <> c.previous))
   AND (f.project_id IS NULL OR EXISTS (SELECT FROM incident_project ip
-                                       WHERE ip.incident_id = i.id AND ip.project_id = f.project_id))
+                                       WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id
+                                         AND ip.project_id = f.project_id))
   AND (f.team_id IS NULL OR f.team_id = i.team_id
        OR (i.team_id IS NULL AND EXISTS (SELECT FROM incident_project ip
-                                         JOIN project_team pt ON pt.project_id = ip.project_id
-                                         WHERE ip.incident_id = i.id AND pt.team_id = f.team_id)))
+                                         JOIN project_team pt ON pt.organization_id = ip.organization_id
+                                           AND pt.project_id = ip.project_id
+                                         WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id
+                                           AND pt.team_id = f.team_id)))
   AND {sees_incident("i.id")}
 ON CONFLICT DO NOTHING RETURNING incident_id
 """  # noqa: S608 - composed of constants
 )
 
 
-def subscribe_followers(tx: Connection, previous: Mapping[int, int | None], now: datetime) -> set[int]:
+def subscribe_followers(
+    tx: Connection, organization_ids: Collection[int], previous: Mapping[int, int | None], now: datetime
+) -> set[int]:
     """Subscribes the members whose filters match these incidents and who may see them.
 
     `previous` has the severity of each incident before it changed; None for a new one. Returns the ids of the incidents
@@ -94,5 +101,10 @@ def subscribe_followers(tx: Connection, previous: Mapping[int, int | None], now:
     """
     if not previous:
         return set()
-    given = {"incident_ids": list(previous), "previous": list(previous.values()), "now": now}
+    given = {
+        "organization_ids": list(organization_ids),
+        "incident_ids": list(previous),
+        "previous": list(previous.values()),
+        "now": now,
+    }
     return {row[0] for row in _SUBSCRIBE.rows(tx, given)}

@@ -19,7 +19,8 @@ from storage.values import NO_TEAM, Status
 _HEAD = """
 SELECT h.organization_id, h.id, h.workspace_id, h.giver_id, g.name, h.receiver_id, r.name, h.note, h.shift, h.post_id,
        h.expires_at
-FROM handoff h JOIN member g ON g.id = h.giver_id JOIN member r ON r.id = h.receiver_id
+FROM handoff h JOIN member g ON g.organization_id = h.organization_id AND g.id = h.giver_id
+JOIN member r ON r.organization_id = h.organization_id AND r.id = h.receiver_id
 """
 
 
@@ -90,7 +91,8 @@ def find_open_handoff(connection: Connection, organization_id: int, incident_id:
 def list_offered(connection: Connection, organization_id: int, handoff_id: int) -> list[tuple[int, int]]:
     """Returns the id and identifier of each incident that an offer still offers, ordered by id."""
     rows = connection.exec_driver_sql(
-        "SELECT i.id, i.identifier FROM handoff_item h JOIN incident i ON i.id = h.incident_id"
+        "SELECT i.id, i.identifier FROM handoff_item h"
+        " JOIN incident i ON i.organization_id = h.organization_id AND i.id = h.incident_id"
         " WHERE h.organization_id = %(organization_id)s AND h.handoff_id = %(id)s AND h.state = 'offered'"
         " ORDER BY i.id",
         {"organization_id": organization_id, "id": handoff_id},
@@ -120,16 +122,16 @@ def end_offer(
 
 _VOID = PreparedStatement(
     "UPDATE handoff_item SET state = 'void', date_ended = %(now)s::timestamptz"
-    " WHERE incident_id = %(id)s::bigint AND state = 'offered'"
+    " WHERE organization_id = %(organization_id)s::bigint AND incident_id = %(id)s::bigint AND state = 'offered'"
 )
 
 
-def void_offers(tx: Connection, incident_id: int, now: datetime) -> None:
+def void_offers(tx: Connection, organization_id: int, incident_id: int, now: datetime) -> None:
     """Ends the open offer of an incident that was resolved or has another owner. The caller has locked its row.
 
     It is sent with the next statement of the transaction.
     """
-    _VOID.defer(tx, {"id": incident_id, "now": now})
+    _VOID.defer(tx, {"organization_id": organization_id, "id": incident_id, "now": now})
 
 
 _LAPSE = """
@@ -157,20 +159,28 @@ def lapse_next(tx: Connection, now: datetime) -> tuple[HandoffHead, list[int]] |
 _REDRAW = PreparedStatement(
     "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"
     " FROM handoff_item i JOIN handoff h ON h.organization_id = i.organization_id AND h.id = i.handoff_id"
-    " WHERE i.incident_id = ANY(%(ids)s) AND p.id = h.post_id AND p.date_done IS NULL"
+    " WHERE i.organization_id = ANY(%(organization_ids)s) AND i.incident_id = ANY(%(ids)s)"
+    " AND p.organization_id = h.organization_id AND p.id = h.post_id AND p.date_done IS NULL"
     "   AND (p.ts IS NOT NULL OR p.attempted_at IS NOT NULL)"
     " AND p.destination_id = ANY(%(locked)s)",
-    {"ids": "bigint[]", "locked": "bigint[]", "now": "timestamptz"},
+    {"organization_ids": "bigint[]", "ids": "bigint[]", "locked": "bigint[]", "now": "timestamptz"},
 )
 
 
-def redraw_messages(tx: Connection, incident_ids: Collection[int], locked: Collection[int], now: datetime) -> None:
+def redraw_messages(
+    tx: Connection,
+    organization_ids: Collection[int],
+    incident_ids: Collection[int],
+    locked: Collection[int],
+    now: datetime,
+) -> None:
     """Has the messages that offer these incidents updated.
 
     `locked` are the ids of the destinations that the caller has locked. Messages elsewhere were queued after that, and
     so show the change already.
     """
-    _REDRAW.execute(tx, {"ids": sorted(incident_ids), "locked": list(locked), "now": now})
+    given = {"organization_ids": list(organization_ids), "ids": sorted(incident_ids), "locked": list(locked)}
+    _REDRAW.execute(tx, {**given, "now": now})
 
 
 def list_owned(connection: Connection, organization_id: int, owner_id: int, most: int) -> list[tuple[int, int]]:
@@ -191,19 +201,23 @@ def list_owned(connection: Connection, organization_id: int, owner_id: int, most
 # An incident i in a line of a message, for `parse_shown`, with the last comment on it.
 SHOWN = f"""
 i.identifier, i.title, i.status, i.date_started, i.date_closed, team.name, i.environment,
-(SELECT o.name FROM member o WHERE o.id = i.owner_id), {SILENCED_UNTIL}, word.*
+(SELECT o.name FROM member o WHERE o.organization_id = i.organization_id
+  AND o.id = i.owner_id), {SILENCED_UNTIL}, word.*
 """  # noqa: S608 - composed of constants
 LAST_COMMENT = f"""
-LEFT JOIN team ON team.id = i.team_id
-LEFT JOIN LATERAL (SELECT {ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
-                   WHERE a.incident_id = i.id AND {READABLE} AND a.comment IS NOT NULL AND a.type <> 106
+LEFT JOIN team ON team.organization_id = i.organization_id AND team.id = i.team_id
+LEFT JOIN LATERAL (SELECT {ENTRY_COLUMNS} FROM incident_activity a
+  LEFT JOIN member m ON m.organization_id = a.organization_id AND m.id = a.member_id
+                   WHERE a.organization_id = i.organization_id AND a.incident_id = i.id AND {READABLE}
+                     AND a.comment IS NOT NULL AND a.type <> 106
                    ORDER BY a.date_added DESC, a.id DESC LIMIT 1) word ON true
 """  # noqa: S608 - composed of constants
 
 _ITEMS = f"""
 SELECT h.state, {sees_incident("i.id")}, {SHOWN}
-FROM handoff_item h JOIN incident i ON i.id = h.incident_id
-JOIN member m ON m.id = %(reader_id)s JOIN organization o ON o.id = m.organization_id
+FROM handoff_item h JOIN incident i ON i.organization_id = h.organization_id AND i.id = h.incident_id
+JOIN member m ON m.organization_id = %(organization_id)s AND m.id = %(reader_id)s
+JOIN organization o ON o.id = m.organization_id
 {LAST_COMMENT}
 WHERE h.organization_id = %(organization_id)s AND h.handoff_id = %(id)s
   AND (%(ended)s::timestamptz IS NULL OR h.date_ended = %(ended)s)
@@ -214,12 +228,14 @@ ORDER BY h.state = 'offered' DESC, i.status DESC, i.date_started DESC, i.id DESC
 _ALSO_OPEN = f"""
 SELECT count(*) OVER (), {SHOWN}
 FROM incident i
-JOIN member m ON m.id = %(reader_id)s JOIN organization o ON o.id = m.organization_id
+JOIN member m ON m.organization_id = %(organization_id)s AND m.id = %(reader_id)s
+JOIN organization o ON o.id = m.organization_id
 {LAST_COMMENT}
 WHERE i.organization_id = %(organization_id)s AND i.status <> 2 AND i.owner_id IS NULL AND {sees_incident("i.id")}
-  AND EXISTS (SELECT FROM incident_project ip JOIN project_team pt ON pt.project_id = ip.project_id
-              JOIN member_team mt ON mt.team_id = pt.team_id
-              WHERE ip.incident_id = i.id AND mt.member_id = %(giver_id)s
+  AND EXISTS (SELECT FROM incident_project ip JOIN project_team pt ON pt.organization_id = ip.organization_id
+    AND pt.project_id = ip.project_id
+              JOIN member_team mt ON mt.organization_id = pt.organization_id AND mt.team_id = pt.team_id
+              WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id AND mt.member_id = %(giver_id)s
                 AND (ip.team_id = {NO_TEAM} OR ip.team_id = mt.team_id))
 ORDER BY i.status DESC, i.date_started DESC, i.id DESC LIMIT %(most)s
 """  # noqa: S608 - composed of constants
@@ -262,8 +278,9 @@ def _get_mentions(connection: Connection, head: HandoffHead, entries: Sequence[A
     found = get_mentions_of_entries(connection, entries, head.workspace_id)
     if head.note and "<" in head.note:
         rows = connection.exec_driver_sql(
-            f"SELECT {ENTRY_COLUMNS} FROM handoff_item h JOIN incident_activity a ON a.incident_id = h.incident_id"  # noqa: S608
-            " LEFT JOIN member m ON m.id = a.member_id"
+            f"SELECT {ENTRY_COLUMNS} FROM handoff_item h"  # noqa: S608
+            " JOIN incident_activity a ON a.organization_id = h.organization_id AND a.incident_id = h.incident_id"
+            " LEFT JOIN member m ON m.organization_id = a.organization_id AND m.id = a.member_id"
             " WHERE h.organization_id = %(organization_id)s AND h.handoff_id = %(id)s AND a.type = 106"
             " AND a.comment = %(note)s ORDER BY a.id DESC LIMIT 1",
             {"organization_id": head.organization_id, "id": head.id, "note": head.note},

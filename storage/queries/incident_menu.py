@@ -42,7 +42,7 @@ SELECT {_LIKE_COLUMNS} FROM unnest(%(from)s::bigint[], %(to)s::bigint[]) AS r(lo
 CROSS JOIN LATERAL (SELECT i.* FROM incident i
     WHERE i.organization_id = %(organization_id)s AND i.identifier >= r.low AND i.identifier < r.high
       AND i.title ILIKE %(rest)s
-      AND {of_given_projects("i.id")}
+      AND {of_given_projects("i.organization_id", "i.id")}
     ORDER BY i.identifier LIMIT %(limit)s) i
 ORDER BY i.identifier LIMIT %(limit)s
 """  # noqa: S608 - composed of constants

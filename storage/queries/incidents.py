@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from storage.call_rows import CallState
-from storage.models import Incident, IncidentProject
+from storage.models import IncidentProject
 from storage.prefetch import Prefetch
 from storage.prepared import PreparedStatement
 from storage.queries import outbox
@@ -27,31 +27,37 @@ SEEN_SHOWN = 10
 
 _DETAILS_SQL = f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.date_started, i.date_closed,
-       coalesce(team.name, {only_team("i.id")}),
-       {project_names("i.id")},
-       ARRAY(SELECT m.name FROM incident_seen s JOIN member m ON m.id = s.member_id
-             WHERE s.incident_id = i.id ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_shown)s),
+       coalesce(team.name, {only_team("i.organization_id", "i.id")}),
+       {project_names("i.organization_id", "i.id")},
+       ARRAY(SELECT m.name FROM incident_seen s
+             JOIN member m ON m.organization_id = s.organization_id AND m.id = s.member_id
+             WHERE s.organization_id = i.organization_id AND s.incident_id = i.id
+             ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_shown)s),
        ARRAY(SELECT s.last_seen FROM incident_seen s
-             WHERE s.incident_id = i.id ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_shown)s),
-       (SELECT count(*) FROM incident_seen s WHERE s.incident_id = i.id),
-       EXISTS (SELECT FROM incident_seen s WHERE s.incident_id = i.id AND s.member_id = %(member_id)s),
-       EXISTS (SELECT FROM incident_subscription s WHERE s.incident_id = i.id AND s.member_id = %(member_id)s),
-       latest.*, i.details,
-       i.owner_id, (SELECT m.name FROM member m WHERE m.id = i.owner_id), i.owned_since,
+             WHERE s.organization_id = i.organization_id AND s.incident_id = i.id
+             ORDER BY s.last_seen DESC, s.member_id LIMIT %(seen_shown)s),
+       (SELECT count(*) FROM incident_seen s WHERE s.organization_id = i.organization_id AND s.incident_id = i.id),
+       EXISTS (SELECT FROM incident_seen s WHERE s.organization_id = i.organization_id AND s.incident_id = i.id
+               AND s.member_id = %(member_id)s),
+       EXISTS (SELECT FROM incident_subscription s WHERE s.organization_id = i.organization_id
+               AND s.incident_id = i.id AND s.member_id = %(member_id)s),
+       latest.*, i.details, i.owner_id,
+       (SELECT m.name FROM member m WHERE m.organization_id = i.organization_id AND m.id = i.owner_id), i.owned_since,
        coalesce(i.owner_id = %(member_id)s, false),
        silence.id, silence.ends, silence.maker, silence.reason,
        (SELECT r.name FROM handoff_item h
         JOIN handoff o ON o.organization_id = h.organization_id AND o.id = h.handoff_id
-        JOIN member r ON r.id = o.receiver_id WHERE h.incident_id = i.id AND h.state = 'offered'),
+        JOIN member r ON r.organization_id = o.organization_id AND r.id = o.receiver_id
+        WHERE h.organization_id = i.organization_id AND h.incident_id = i.id AND h.state = 'offered'),
        calls.due_at, calls.who, calls.has_steps, calls.in_use,
        CASE WHEN i.status = 2 THEN coalesce(i.status_before_closing, 1) ELSE i.status END
 FROM incident i
 LEFT JOIN LATERAL ({CALLS_OF_INCIDENT}) calls ON true
-LEFT JOIN team ON team.id = i.team_id
+LEFT JOIN team ON team.organization_id = i.organization_id AND team.id = i.team_id
 LEFT JOIN LATERAL ({SILENCE_OF_INCIDENT}) silence ON true
-LEFT JOIN LATERAL ({build_latest_entry("i.id")}) latest ON true
+LEFT JOIN LATERAL ({build_latest_entry("i.organization_id", "i.id")}) latest ON true
 WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
-  AND {of_given_projects("i.id")}
+  AND {of_given_projects("i.organization_id", "i.id")}
 """  # noqa: S608
 _DETAILS_TYPES = {
     "organization_id": "bigint",
@@ -135,7 +141,7 @@ HEAD_SQL = f"""
 SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed
 FROM incident i
 WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s
-  AND {of_given_projects("i.id")}
+  AND {of_given_projects("i.organization_id", "i.id")}
 """  # noqa: S608 - composed of constants
 HEAD_TYPES = {"organization_id": "bigint", "identifier": "bigint", "project_ids": "bigint[]"}
 _HEAD = PreparedStatement(HEAD_SQL, HEAD_TYPES)
@@ -150,7 +156,7 @@ def find_incident(
     row = (_HEAD_LOCKED if lock else _HEAD).row(
         connection, {"organization_id": organization_id, "identifier": identifier, "project_ids": project_ids}
     )
-    return None if row is None else parse_head(row)
+    return None if row is None else parse_head(organization_id, row)
 
 
 def lock_incident(tx: Connection, given: Mapping[str, Any]) -> None:
@@ -158,29 +164,19 @@ def lock_incident(tx: Connection, given: Mapping[str, Any]) -> None:
     _HEAD_LOCKED.defer(tx, given)
 
 
-def parse_head(row: Sequence[Any]) -> IncidentHead:
-    """Returns the incident in a row of `HEAD_SQL`."""
+def parse_head(organization_id: int, row: Sequence[Any]) -> IncidentHead:
+    """Returns the incident of the organization in a row of `HEAD_SQL`."""
     id_, identifier, title, status, before, started, closed = row
     return IncidentHead(
-        id_, identifier, title, Status(status), None if before is None else Status(before), started, closed
+        id_,
+        identifier,
+        title,
+        Status(status),
+        None if before is None else Status(before),
+        started,
+        closed,
+        organization_id,
     )
-
-
-_HEAD_COLUMNS = (
-    Incident.id,
-    Incident.identifier,
-    Incident.title,
-    Incident.status,
-    Incident.status_before_closing,
-    Incident.date_started,
-    Incident.date_closed,
-)
-
-
-def find_incident_by_id(connection: Connection, incident_id: int) -> IncidentHead | None:
-    """Returns the incident with this database id, or None if it no longer exists. Checks no permissions."""
-    row = connection.execute(select(*_HEAD_COLUMNS).where(Incident.id == incident_id)).first()
-    return None if row is None else parse_head(row)
 
 
 # One statement, so that a single incident takes one round trip and a storm of incidents takes few. DETECTED is inserted
@@ -282,7 +278,7 @@ def insert_incidents(
     )
     outbox.wake_after_commit(connection, Work.ALERTS if member_id is None else Work.CHANGES)
     return [
-        IncidentHead(id_, identifier, one.title, one.status, None, one.date_started, None)
+        IncidentHead(id_, identifier, one.title, one.status, None, one.date_started, None, organization_id)
         for (id_, identifier), one in zip(rows, new, strict=True)
     ]
 
@@ -308,10 +304,18 @@ def _columns_of(new: Sequence[NewIncident]) -> dict[str, list[Any]]:
 
 
 _SET_STATUS = PreparedStatement(
-    "WITH concerned AS (UPDATE incident_project SET status = %(status)s WHERE incident_id = %(id)s)"
+    "WITH concerned AS (UPDATE incident_project SET status = %(status)s"
+    " WHERE organization_id = %(organization_id)s AND incident_id = %(id)s)"
     " UPDATE incident SET status = %(status)s, status_method = %(method)s, date_closed = %(closed)s,"
-    " status_before_closing = %(before)s WHERE id = %(id)s",
-    {"id": "bigint", "status": "smallint", "method": "smallint", "closed": "timestamptz", "before": "smallint"},
+    " status_before_closing = %(before)s WHERE organization_id = %(organization_id)s AND id = %(id)s",
+    {
+        "organization_id": "bigint",
+        "id": "bigint",
+        "status": "smallint",
+        "method": "smallint",
+        "closed": "timestamptz",
+        "before": "smallint",
+    },
 )
 
 
@@ -325,6 +329,7 @@ def set_status(
     _SET_STATUS.defer(
         connection,
         {
+            "organization_id": incident.organization_id,
             "id": incident.id,
             "status": int(status),
             "method": int(method),
@@ -334,41 +339,50 @@ def set_status(
     )
 
 
-def get_project_ids(connection: Connection, incident_id: int) -> set[int]:
+def get_project_ids(connection: Connection, organization_id: int, incident_id: int) -> set[int]:
     """Returns the ids of the projects of an incident."""
-    return set(connection.scalars(select(IncidentProject.project_id).where(IncidentProject.incident_id == incident_id)))
+    query = select(IncidentProject.project_id).where(
+        IncidentProject.organization_id == organization_id, IncidentProject.incident_id == incident_id
+    )
+    return set(connection.scalars(query))
 
 
-def get_team_ids_of_projects(connection: Connection, project_ids: Sequence[int]) -> set[int]:
+def get_team_ids_of_projects(connection: Connection, organization_id: int, project_ids: Sequence[int]) -> set[int]:
     """Returns the ids of the teams that own any of these projects."""
     return {
         row[0]
         for row in connection.exec_driver_sql(
-            "SELECT DISTINCT team_id FROM project_team WHERE project_id = ANY(%(ids)s)", {"ids": list(project_ids)}
+            "SELECT DISTINCT team_id FROM project_team"
+            " WHERE organization_id = %(organization_id)s AND project_id = ANY(%(ids)s)",
+            {"organization_id": organization_id, "ids": list(project_ids)},
         )
     }
 
 
 _DETACH_ALERT = PreparedStatement(
     "UPDATE incident i SET alert_project_id = NULL, alert_key = NULL, dedup_key = NULL"
-    " WHERE i.id = %(id)s::bigint AND EXISTS"
+    " WHERE i.organization_id = %(organization_id)s::bigint AND i.id = %(id)s::bigint AND EXISTS"
     " (SELECT FROM incident o WHERE o.organization_id = i.organization_id AND o.source = i.source"
     " AND o.alert_key = i.alert_key AND o.alert_project_id = i.alert_project_id"
     " AND o.status <> 2 AND o.id <> i.id OFFSET 0)"
 )
 
 
-def detach_alert_if_taken(tx: Connection, incident_id: int) -> None:
+def detach_alert_if_taken(tx: Connection, organization_id: int, incident_id: int) -> None:
     """Detaches the alert from an incident about to be reopened, if the alert now has another unclosed incident.
 
     It is sent with the next statement of the transaction.
     """
-    _DETACH_ALERT.defer(tx, {"id": incident_id})
+    _DETACH_ALERT.defer(tx, {"organization_id": organization_id, "id": incident_id})
 
 
-def filter_ids_in_projects(connection: Connection, incident_ids: Sequence[int], project_ids: Sequence[int]) -> set[int]:
+def filter_ids_in_projects(
+    connection: Connection, organization_id: int, incident_ids: Sequence[int], project_ids: Sequence[int]
+) -> set[int]:
     """Returns those of the incidents that belong to any of the projects."""
     query = select(IncidentProject.incident_id).where(
-        IncidentProject.incident_id.in_(incident_ids), IncidentProject.project_id.in_(project_ids)
+        IncidentProject.organization_id == organization_id,
+        IncidentProject.incident_id.in_(incident_ids),
+        IncidentProject.project_id.in_(project_ids),
     )
     return set(connection.scalars(query))

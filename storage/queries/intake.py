@@ -195,7 +195,7 @@ _LOCK_INCIDENTS = PreparedStatement(
 SELECT i.id, i.identifier, i.title, i.status, i.status_before_closing, i.date_started, i.date_closed,
        i.source, i.alert_project_id, i.alert_key, i.status_method, i.team_id, i.environment, i.url, i.details
 FROM incident i
-WHERE i.id = ANY(%(ids)s || ARRAY(
+WHERE i.organization_id = %(organization_id)s AND i.id = ANY(%(ids)s || ARRAY(
     SELECT o.id
     FROM unnest(%(sources)s, %(projects)s, %(keys)s) AS k(source, project_id, key), LATERAL (
         SELECT id FROM incident
@@ -235,7 +235,14 @@ def lock_incidents(
     unclosed: dict[AlertKey, AlertIncident] = {}
     for id_, identifier, title, status, before, started, closed, source, project_id, key, method, *words in rows:
         head = IncidentHead(
-            id_, identifier, title, Status(status), None if before is None else Status(before), started, closed
+            id_,
+            identifier,
+            title,
+            Status(status),
+            None if before is None else Status(before),
+            started,
+            closed,
+            organization_id,
         )
         found = AlertIncident(head, StatusMethod(method), _parse_text(title, *words))
         by_id[id_] = found
@@ -328,7 +335,8 @@ _DELETE_SILENT = """
 DELETE FROM alert_memory WHERE ctid = ANY(ARRAY(
     SELECT ctid FROM alert_memory a
     WHERE heard < %(before)s
-      AND NOT EXISTS (SELECT FROM incident i WHERE i.id = a.incident_id AND i.status <> 2)
+      AND NOT EXISTS (SELECT FROM incident i WHERE i.organization_id = a.organization_id AND i.id = a.incident_id
+        AND i.status <> 2)
     ORDER BY heard LIMIT %(most)s FOR UPDATE SKIP LOCKED
 ))
 """

@@ -39,7 +39,8 @@ class IntakeTokenRow:
 _TOKEN = """
 SELECT t.id, t.organization_id, t.source, t.token_hash, t.secret_encrypted, t.last_used, t.last_refused,
        o.incidents, p.id, p.slug, p.quiet_minutes
-FROM intake_token t JOIN organization o ON o.id = t.organization_id LEFT JOIN project p ON p.id = t.project_id
+FROM intake_token t JOIN organization o ON o.id = t.organization_id
+LEFT JOIN project p ON p.organization_id = t.organization_id AND p.id = t.project_id
 WHERE t.date_revoked IS NULL AND """
 _TOKEN_BY_HASH = PreparedStatement(_TOKEN + "t.token_hash = %(token_hash)s", {"token_hash": "text"})
 _TOKEN_BY_ID = PreparedStatement(_TOKEN + "t.id = %(id)s", {"id": "bigint"})

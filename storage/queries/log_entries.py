@@ -5,6 +5,7 @@ from __future__ import annotations
 from storage.queries import outbox
 
 ENTRY_TYPES = {
+    "organization_id": "bigint",
     "incident_id": "bigint",
     "member_id": "bigint",
     "type": "smallint",
@@ -41,15 +42,15 @@ entry AS (
 )"""  # noqa: S608 - composed of constants
 
 
-def build_record(incident: str) -> str:
-    """Returns the CTEs that record an entry in the outbox, if it concerns anybody. `incident` is an id or subquery."""
+def build_record(organization: str, incident: str) -> str:
+    """Returns the CTEs that record an entry in the outbox, if it concerns anybody. Both are ids or subqueries."""
     return f"""
-cards AS ({outbox.redraw_cards_of(incident, "%(member_id)s IS NULL")}
+cards AS ({outbox.redraw_cards_of(organization, incident, "%(member_id)s IS NULL")}
 ), recorded AS (
   INSERT INTO outbox (organization_id, incident_id, activity_id, said_in, of_alert, date_added)
   SELECT organization_id, incident_id, id, %(thread_channel)s, %(member_id)s IS NULL, %(now)s FROM entry
   WHERE cardinality(%(mentioned_members)s) + cardinality(%(mentioned_teams)s) > 0
-     OR {outbox.is_shown("entry.incident_id")}
-     OR {outbox.concerns_others("entry.incident_id", "%(member_id)s", "%(type)s")}
+     OR {outbox.is_shown("entry.organization_id", "entry.incident_id")}
+     OR {outbox.concerns_others("entry.organization_id", "entry.incident_id", "%(member_id)s", "%(type)s")}
   RETURNING id
 )"""  # noqa: S608 - composed of constants

@@ -29,9 +29,9 @@ class _Notified:
 
 _INSERT = PreparedStatement(
     "INSERT INTO notification (organization_id, activity_id, member_id, mention, post_id)"
-    " SELECT p.organization_id, %(activity_id)s::bigint, r.member_id, r.mention, p.id"
+    " SELECT %(organization_id)s::bigint, %(activity_id)s::bigint, r.member_id, r.mention, r.post_id"
     " FROM unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(posts)s::bigint[])"
-    "   AS r(member_id, mention, post_id) JOIN post p ON p.id = r.post_id"
+    "   AS r(member_id, mention, post_id)"
 )
 
 
@@ -53,13 +53,14 @@ def create_notifications(
     notified = _list_notified(tx, change, recipients, destination_of)
     if not notified:
         return
-    summary_of = _take_into_summaries(tx, notified, now) if foldable else {}
+    summary_of = _take_into_summaries(tx, change, notified, now) if foldable else {}
     new = [one for one in notified if one.waiting_id is None and one.member_id not in summary_of]
     post_of = _insert_posts(tx, change, new, now) if new else {}
-    _hasten_mentions(tx, notified, now)
+    _hasten_mentions(tx, change, notified, now)
     _INSERT.execute(
         tx,
         {
+            "organization_id": change.organization_id,
             "activity_id": change.activity_id,
             "member_ids": [one.member_id for one in notified],
             "mentions": [one.mention for one in notified],
@@ -75,13 +76,14 @@ _LIST_NOTIFIED = PreparedStatement(
 SELECT r.member_id, r.mention, r.destination_id, p.id
 FROM unnest(%(member_ids)s::bigint[], %(mentions)s::boolean[], %(destinations)s::bigint[])
   AS r(member_id, mention, destination_id)
-LEFT JOIN LATERAL (SELECT id FROM post WHERE destination_id = r.destination_id
+LEFT JOIN LATERAL (SELECT id FROM post WHERE organization_id = %(organization_id)s AND destination_id = r.destination_id
                    AND wanted_version > drawn_version AND kind = '{PostKind.NOTIFICATION}' AND ts IS NULL
                    AND incident_id = %(incident_id)s AND attempted_at IS NULL ORDER BY id DESC LIMIT 1) p ON true
-WHERE NOT EXISTS (SELECT FROM notification n WHERE n.activity_id = %(activity_id)s
+WHERE NOT EXISTS (SELECT FROM notification n WHERE n.organization_id = %(organization_id)s
+  AND n.activity_id = %(activity_id)s
                   AND n.member_id = r.member_id AND n.mention = r.mention)
 """,  # noqa: S608 - composed of constants
-    {"incident_id": "bigint", "activity_id": "bigint"},
+    {"organization_id": "bigint", "incident_id": "bigint", "activity_id": "bigint"},
 )
 
 
@@ -95,6 +97,7 @@ def _list_notified(
             "member_ids": list(recipients),
             "mentions": list(recipients.values()),
             "destinations": [destination_of[member_id] for member_id in recipients],
+            "organization_id": change.organization_id,
             "incident_id": change.incident_id,
             "activity_id": change.activity_id,
         },
@@ -102,24 +105,25 @@ def _list_notified(
     return [_Notified(*row) for row in rows]
 
 
-def _take_into_summaries(tx: Connection, notified: Sequence[_Notified], now: datetime) -> dict[int, int]:
+def _take_into_summaries(
+    tx: Connection, change: EntryChange, notified: Sequence[_Notified], now: datetime
+) -> dict[int, int]:
     """Returns the summaries that take in the change: the id of the post by that of the member."""
     folded = {one.member_id: one.destination_id for one in notified if one.waiting_id is None and not one.mention}
-    summaries = find_summaries(tx, folded.values(), now, DEBOUNCE_S) if folded else {}
+    summaries = find_summaries(tx, change.organization_id, folded.values(), now, DEBOUNCE_S) if folded else {}
     return {member_id: summaries[to] for member_id, to in folded.items() if to in summaries}
 
 
 _INSERT_POSTS = PreparedStatement(
     f"""
 INSERT INTO post (organization_id, destination_id, kind, incident_id, urgency, due_at, date_added)
-SELECT i.organization_id, r.destination_id, '{PostKind.NOTIFICATION}', i.id,
+SELECT %(organization_id)s, r.destination_id, '{PostKind.NOTIFICATION}', %(incident_id)s,
        CASE WHEN r.mention THEN {Urgency.URGENT:d} ELSE {Urgency.NEWS:d} END,
        %(now)s + CASE WHEN r.mention THEN interval '0' ELSE make_interval(secs => {DEBOUNCE_S}) END, %(now)s
-FROM incident i, unnest(%(destinations)s::bigint[], %(mentions)s::boolean[]) AS r(destination_id, mention)
-WHERE i.id = %(incident_id)s
+FROM unnest(%(destinations)s::bigint[], %(mentions)s::boolean[]) AS r(destination_id, mention)
 RETURNING destination_id, id
 """,  # noqa: S608 - composed of constants
-    {"incident_id": "bigint", "now": "timestamptz"},
+    {"organization_id": "bigint", "incident_id": "bigint", "now": "timestamptz"},
 )
 
 
@@ -128,6 +132,7 @@ def _insert_posts(tx: Connection, change: EntryChange, new: Sequence[_Notified],
     made = _INSERT_POSTS.rows(
         tx,
         {
+            "organization_id": change.organization_id,
             "incident_id": change.incident_id,
             "destinations": [one.destination_id for one in new],
             "mentions": [one.mention for one in new],
@@ -137,10 +142,12 @@ def _insert_posts(tx: Connection, change: EntryChange, new: Sequence[_Notified],
     return {row[0]: row[1] for row in made}
 
 
-def _hasten_mentions(tx: Connection, notified: Sequence[_Notified], now: datetime) -> None:
+def _hasten_mentions(tx: Connection, change: EntryChange, notified: Sequence[_Notified], now: datetime) -> None:
     """Has the messages that wait, and now take in a mention, go at once."""
     hastened = [one.waiting_id for one in notified if one.waiting_id is not None and one.mention]
     if hastened:
         tx.exec_driver_sql(
-            "UPDATE post SET urgency = 0, due_at = %(now)s WHERE id = ANY(%(ids)s)", {"ids": hastened, "now": now}
+            "UPDATE post SET urgency = 0, due_at = %(now)s"
+            " WHERE organization_id = %(organization_id)s AND id = ANY(%(ids)s)",
+            {"organization_id": change.organization_id, "ids": hastened, "now": now},
         )

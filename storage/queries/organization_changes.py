@@ -289,13 +289,19 @@ def expire_identities(tx: Connection, organization_id: int) -> None:
     )
 
 
-def lock_open_incidents_only_of(connection: Connection, project_ids: Collection[int]) -> list[IncidentHead]:
+def lock_open_incidents_only_of(
+    connection: Connection, organization_id: int, project_ids: Collection[int]
+) -> list[IncidentHead]:
     """Locks and returns the open incidents that belong to these projects and to no other project."""
     of_these = select(IncidentProject.incident_id).where(
-        IncidentProject.project_id.in_(project_ids), IncidentProject.status != Status.CLOSED
+        IncidentProject.organization_id == organization_id,
+        IncidentProject.project_id.in_(project_ids),
+        IncidentProject.status != Status.CLOSED,
     )
     of_others = select(IncidentProject.incident_id).where(
-        IncidentProject.incident_id == Incident.id, IncidentProject.project_id.not_in(project_ids)
+        IncidentProject.organization_id == Incident.organization_id,
+        IncidentProject.incident_id == Incident.id,
+        IncidentProject.project_id.not_in(project_ids),
     )
     rows = connection.execute(
         select(
@@ -307,11 +313,13 @@ def lock_open_incidents_only_of(connection: Connection, project_ids: Collection[
             Incident.date_started,
             Incident.date_closed,
         )
-        .where(Incident.id.in_(of_these), ~of_others.exists())
+        .where(Incident.organization_id == organization_id, Incident.id.in_(of_these), ~of_others.exists())
         .order_by(Incident.id)
         .with_for_update()
     )
     return [
-        IncidentHead(i, number, title, Status(status), None if before is None else Status(before), start, end)
+        IncidentHead(
+            i, number, title, Status(status), None if before is None else Status(before), start, end, organization_id
+        )
         for i, number, title, status, before, start, end in rows
     ]

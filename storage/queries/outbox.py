@@ -26,7 +26,7 @@ from storage.values import NO_WORK, ActivityType, PostKind, Urgency, Work
 CARD_DEBOUNCE_S = 0.5
 
 
-def is_shown(incident: str) -> str:
+def is_shown(organization: str, incident: str) -> str:
     """Returns the condition that a message shows an incident or is to show it, or that somebody was asked about it.
 
     With `concerns_others`, it decides whether anything is left to expand after a change. The transaction has locked the
@@ -34,49 +34,53 @@ def is_shown(incident: str) -> str:
     what it has led to.
     """
     return f"""(
-EXISTS (SELECT FROM post p WHERE p.incident_id = {incident})
-OR EXISTS (SELECT FROM {CHANNELS_OF_PROJECTS} WHERE ip.incident_id = {incident} OFFSET 0)
-OR EXISTS (SELECT FROM outbox e WHERE e.incident_id = {incident})
-OR EXISTS (SELECT FROM storm_incident f WHERE f.incident_id = {incident})
-OR EXISTS (SELECT FROM call_recipient r WHERE r.incident_id = {incident})
-OR EXISTS (SELECT FROM handoff_item h WHERE h.incident_id = {incident})
-OR EXISTS (SELECT FROM owner_reminder r WHERE r.incident_id = {incident} AND r.post_key IS NOT NULL))"""  # noqa: S608 - composed of constants
+EXISTS (SELECT FROM post p WHERE p.organization_id = {organization} AND p.incident_id = {incident})
+OR EXISTS (SELECT FROM {CHANNELS_OF_PROJECTS}
+           WHERE ip.organization_id = {organization} AND ip.incident_id = {incident} OFFSET 0)
+OR EXISTS (SELECT FROM outbox e WHERE e.organization_id = {organization} AND e.incident_id = {incident})
+OR EXISTS (SELECT FROM storm_incident f WHERE f.organization_id = {organization} AND f.incident_id = {incident})
+OR EXISTS (SELECT FROM call_recipient r WHERE r.organization_id = {organization} AND r.incident_id = {incident})
+OR EXISTS (SELECT FROM handoff_item h WHERE h.organization_id = {organization} AND h.incident_id = {incident})
+OR EXISTS (SELECT FROM owner_reminder r WHERE r.organization_id = {organization} AND r.incident_id = {incident}
+           AND r.post_key IS NOT NULL))"""  # noqa: S608 - composed of constants
 
 
-def concerns_others(incident: str, author: str, activity_type: str) -> str:
+def concerns_others(organization: str, incident: str, author: str, activity_type: str) -> str:
     """Returns the condition that an entry of the log concerns others, besides whom it mentions: who follows."""
     return f"""(
-EXISTS (SELECT FROM incident_subscription s WHERE s.incident_id = {incident} AND s.member_id IS DISTINCT FROM {author})
-OR ({activity_type} = {ActivityType.STATUS_CHANGE:d} AND EXISTS (SELECT FROM incident i WHERE i.id = {incident} AND (
-  {has_silences("i.organization_id")}
-  OR EXISTS (SELECT FROM followed_filter f WHERE f.organization_id = i.organization_id)) OFFSET 0)))"""  # noqa: S608 - composed of constants
+EXISTS (SELECT FROM incident_subscription s WHERE s.organization_id = {organization} AND s.incident_id = {incident}
+        AND s.member_id IS DISTINCT FROM {author})
+OR ({activity_type} = {ActivityType.STATUS_CHANGE:d} AND (
+  {has_silences(organization)} OR EXISTS (SELECT FROM followed_filter f WHERE f.organization_id = {organization}))))"""  # noqa: S608 - composed of constants
 
 
-def redraw_cards_of(incident: str, of_alert: str) -> str:
+def redraw_cards_of(organization: str, incident: str, of_alert: str) -> str:
     """Returns the statement that makes the cards of an incident due, for a change of a person or of an alert."""
     return f"""
   UPDATE post SET wanted_version = wanted_version + 1,
     due_at = CASE WHEN wanted_version > drawn_version THEN due_at
                   ELSE %(now)s + make_interval(secs => {CARD_DEBOUNCE_S}) END,
     urgency = CASE WHEN {of_alert} THEN urgency ELSE {Urgency.URGENT:d} END
-  WHERE incident_id = {incident} AND kind = '{PostKind.CARD}'"""  # noqa: S608 - composed of constants
+  WHERE organization_id = {organization} AND incident_id = {incident} AND kind = '{PostKind.CARD}'"""  # noqa: S608 - composed of constants
 
 
 _CONCERNS_SOMEBODY = f"""
-{is_shown("%(incident_id)s")}
-OR EXISTS (SELECT FROM incident_activity a WHERE a.id = %(activity_id)s AND (
-     EXISTS (SELECT FROM comment_mention c WHERE c.activity_id = a.id)
-     OR {concerns_others("a.incident_id", "a.member_id", "a.type")}) OFFSET 0)
+{is_shown("%(organization_id)s", "%(incident_id)s")}
+OR EXISTS (SELECT FROM incident_activity a WHERE a.organization_id = %(organization_id)s AND a.id = %(activity_id)s
+  AND (
+     EXISTS (SELECT FROM comment_mention c WHERE c.organization_id = a.organization_id AND c.activity_id = a.id)
+     OR {concerns_others("a.organization_id", "a.incident_id", "a.member_id", "a.type")}) OFFSET 0)
 """  # noqa: S608 - composed of constants
 _RECORD = PreparedStatement(
     f"""
-WITH cards AS ({redraw_cards_of("%(incident_id)s", "%(of_alert)s")})
+WITH cards AS ({redraw_cards_of("%(organization_id)s", "%(incident_id)s", "%(of_alert)s")})
 INSERT INTO outbox (organization_id, incident_id, activity_id, again, member_ids, said_in, of_alert, date_added)
-SELECT (SELECT organization_id FROM incident WHERE id = %(incident_id)s), %(incident_id)s, %(activity_id)s,
-       %(again)s, %(member_ids)s, %(thread_channel)s, %(of_alert)s, %(now)s
+SELECT %(organization_id)s, %(incident_id)s, %(activity_id)s, %(again)s, %(member_ids)s,
+       %(thread_channel)s, %(of_alert)s, %(now)s
 WHERE {_CONCERNS_SOMEBODY}
-""",  # noqa: S608 - composed of constants
+""",
     {
+        "organization_id": "bigint",
         "incident_id": "bigint",
         "activity_id": "bigint",
         "again": "boolean",
@@ -90,6 +94,7 @@ WHERE {_CONCERNS_SOMEBODY}
 
 def record_change(
     tx: Connection,
+    organization_id: int,
     incident_id: int,
     activity_id: int | None = None,
     *,
@@ -104,11 +109,12 @@ def record_change(
     people. Whom a comment mentions must have been inserted. Returns False if nobody follows the incident and nothing
     shows it: then nothing is recorded.
     """
-    return _record(tx, incident_id, activity_id, now, thread_channel=thread_channel, of_alert=of_alert)
+    return _record(tx, organization_id, incident_id, activity_id, now, thread_channel=thread_channel, of_alert=of_alert)
 
 
 def record_comment_change(
     tx: Connection,
+    organization_id: int,
     incident_id: int,
     activity_id: int,
     *,
@@ -121,11 +127,21 @@ def record_comment_change(
     Only the members `newly_mentioned` are notified. `thread_channel` is as in `record_change`.
     """
     mentioned = sorted(newly_mentioned) or None
-    _record(tx, incident_id, activity_id, now, again=True, member_ids=mentioned, thread_channel=thread_channel)
+    _record(
+        tx,
+        organization_id,
+        incident_id,
+        activity_id,
+        now,
+        again=True,
+        member_ids=mentioned,
+        thread_channel=thread_channel,
+    )
 
 
 def _record(
     tx: Connection,
+    organization_id: int,
     incident_id: int,
     activity_id: int | None,
     now: datetime,
@@ -138,6 +154,7 @@ def _record(
     recorded = _RECORD.execute(
         tx,
         {
+            "organization_id": organization_id,
             "incident_id": incident_id,
             "activity_id": activity_id,
             "again": again,
@@ -157,54 +174,66 @@ WITH cards AS (
   UPDATE post SET wanted_version = wanted_version + 1,
     due_at = CASE WHEN wanted_version > drawn_version THEN due_at
                   ELSE %(now)s + make_interval(secs => {CARD_DEBOUNCE_S}) END
-  WHERE incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}'
+  WHERE organization_id = %(organization_id)s AND incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}'
 )
 """  # noqa: S608 - composed of constants
-_ARRAYS = {"incident_ids": "bigint[]", "now": "timestamptz"}
+_ARRAYS = {"organization_id": "bigint", "incident_ids": "bigint[]", "now": "timestamptz"}
 _REDRAW_CARDS = PreparedStatement(
     f"{_CARDS} INSERT INTO outbox (organization_id, incident_id, of_alert, date_added)"  # noqa: S608 - composed of constants
-    " SELECT i.organization_id, i.id, true, %(now)s FROM incident i WHERE i.id = ANY(%(incident_ids)s)",
+    " SELECT %(organization_id)s, i.id, true, %(now)s FROM unnest(%(incident_ids)s) AS i(id)",
     _ARRAYS,
 )
 _RECORD_ALL = PreparedStatement(
     f"{_CARDS} INSERT INTO outbox (organization_id, incident_id, activity_id, of_alert, date_added)"  # noqa: S608
-    " SELECT i.organization_id, i.id, c.activity_id, true, %(now)s"
-    " FROM unnest(%(incident_ids)s, %(activity_ids)s::bigint[]) AS c(incident_id, activity_id)"
-    " JOIN incident i ON i.id = c.incident_id ORDER BY i.id",
+    " SELECT %(organization_id)s, c.incident_id, c.activity_id, true, %(now)s"
+    " FROM unnest(%(incident_ids)s, %(activity_ids)s::bigint[]) AS c(incident_id, activity_id) ORDER BY 2",
     _ARRAYS,
 )
 _REDRAW_DIRECT_MESSAGES = PreparedStatement(
     "INSERT INTO outbox (organization_id, incident_id, date_added)"  # noqa: S608 - composed of constants
-    " SELECT i.organization_id, i.id, %(now)s FROM incident i WHERE i.id = ANY(%(incident_ids)s) AND ("
-    f" EXISTS (SELECT FROM post WHERE incident_id = i.id AND kind = '{PostKind.NEWEST}' OFFSET 0)"
-    f" OR EXISTS (SELECT FROM post WHERE incident_id = i.id AND kind = '{PostKind.NOTIFICATION}' OFFSET 0))",
-    _ARRAYS,
+    " SELECT i.organization_id, i.id, %(now)s"
+    " FROM unnest(%(organization_ids)s::bigint[], %(incident_ids)s::bigint[]) AS i(organization_id, id) WHERE"
+    " EXISTS (SELECT FROM post p WHERE p.organization_id = i.organization_id AND p.incident_id = i.id"
+    f"         AND p.kind = '{PostKind.NEWEST}' OFFSET 0)"
+    " OR EXISTS (SELECT FROM post p WHERE p.organization_id = i.organization_id AND p.incident_id = i.id"
+    f"            AND p.kind = '{PostKind.NOTIFICATION}' OFFSET 0)",
+    {"now": "timestamptz"},
 )
 
 
-def redraw_cards(tx: Connection, incident_ids: Collection[int], now: datetime) -> None:
+def redraw_cards(tx: Connection, organization_id: int, incident_ids: Collection[int], now: datetime) -> None:
     """Records that only cards show what changed about these incidents: texts of their alerts, a silence."""
     if not incident_ids:
         return
-    _REDRAW_CARDS.execute(tx, {"incident_ids": sorted(incident_ids), "now": now})
+    _REDRAW_CARDS.execute(tx, {"organization_id": organization_id, "incident_ids": sorted(incident_ids), "now": now})
     wake_after_commit(tx, Work.ALERTS)
 
 
-def record_changes(tx: Connection, activity_ids: Mapping[int, int], now: datetime) -> None:
+def record_changes(tx: Connection, organization_id: int, activity_ids: Mapping[int, int], now: datetime) -> None:
     """Records one change of many incidents, by incident id the id of its log entry.
 
     They are expanded like the changes of alerts, so that nobody's single change waits for them.
     """
-    given = {"incident_ids": list(activity_ids), "activity_ids": list(activity_ids.values()), "now": now}
+    given = {
+        "organization_id": organization_id,
+        "incident_ids": list(activity_ids),
+        "activity_ids": list(activity_ids.values()),
+        "now": now,
+    }
     _RECORD_ALL.execute(tx, given)
     wake_after_commit(tx, Work.ALERTS)
 
 
-def redraw_direct_messages(tx: Connection, incident_ids: Sequence[int], now: datetime) -> None:
-    """Records a change that only direct messages about these incidents show, if any: such as a posted card."""
-    if not incident_ids:
+def redraw_direct_messages(tx: Connection, incidents: Collection[tuple[int, int]], now: datetime) -> None:
+    """Records a change that only direct messages about these incidents show, if any: such as a posted card.
+
+    Each incident is given by the id of its organization and its own.
+    """
+    if not incidents:
         return
-    if _REDRAW_DIRECT_MESSAGES.execute(tx, {"incident_ids": list(incident_ids), "now": now}):
+    organization_ids, incident_ids = (list(side) for side in zip(*incidents, strict=True))
+    given = {"organization_ids": organization_ids, "incident_ids": incident_ids, "now": now}
+    if _REDRAW_DIRECT_MESSAGES.execute(tx, given):
         wake_after_commit(tx, Work.CHANGES)
 
 
@@ -237,8 +266,8 @@ def redraw_cards_of_organization(tx: Connection, organization_id: int, now: date
     """Updates the cards of all open incidents, after the organization switched incidents on again."""
     tx.exec_driver_sql(
         "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM incident i"  # noqa: S608 - composed of constants
-        f"  WHERE i.id = p.incident_id AND p.kind = '{PostKind.CARD}'"
-        "    AND i.organization_id = %(organization_id)s AND i.status <> 2"
+        "  WHERE p.organization_id = i.organization_id AND p.incident_id = i.id"
+        f"    AND p.kind = '{PostKind.CARD}' AND i.organization_id = %(organization_id)s AND i.status <> 2"
         "  RETURNING p.incident_id)"
         " INSERT INTO outbox (organization_id, incident_id, date_added)"
         " SELECT DISTINCT %(organization_id)s, incident_id, %(now)s::timestamptz FROM cards",

@@ -15,7 +15,8 @@ FROM (SELECT count(*), count(*) FILTER (WHERE changed_in_slack) FROM member
              count(*) FILTER (WHERE {_CALLS} AND calls IS NULL) FROM team t WHERE organization_id = %(organization_id)s)
        t(teams, teams_synced, teams_with_calls, teams_with_calls_of_slack),
      (SELECT count(*) FROM project WHERE organization_id = %(organization_id)s) p(projects),
-     (SELECT count(DISTINCT pc.channel_id) FROM project r JOIN project_channel pc ON pc.project_id = r.id
+     (SELECT count(DISTINCT pc.channel_id) FROM project r
+       JOIN project_channel pc ON pc.organization_id = r.organization_id AND pc.project_id = r.id
       WHERE r.organization_id = %(organization_id)s) c(channels),
      (SELECT count(*), count(date_paused) FROM digest WHERE organization_id = %(organization_id)s)
        d(digests, digests_paused),
@@ -32,7 +33,8 @@ def count_everything(connection: Connection, organization_id: int) -> Counts:
 
 _TEAMS = """
 SELECT t.slug, t.name,
-       (SELECT count(*) FROM member_team mt JOIN member m ON m.id = mt.member_id
+       (SELECT count(*) FROM member_team mt JOIN member m ON m.organization_id = mt.organization_id
+         AND m.id = mt.member_id
         WHERE mt.team_id = t.id AND m.date_removed IS NULL),
        t.slack_usergroup, g.problem, t.sync_members, t.oncall_usergroup, o.problem
 FROM team t
@@ -64,9 +66,11 @@ def list_teams(
 
 _PROJECTS = """
 SELECT p.slug, p.name,
-       ARRAY(SELECT t.name FROM project_team pt JOIN team t ON t.id = pt.team_id
+       ARRAY(SELECT t.name FROM project_team pt JOIN team t ON t.organization_id = pt.organization_id
+         AND t.id = pt.team_id
              WHERE pt.project_id = p.id ORDER BY lower(t.name)),
-       ARRAY(SELECT c.channel_id FROM project_channel c WHERE c.project_id = p.id ORDER BY c.channel_id)
+       ARRAY(SELECT c.channel_id FROM project_channel c
+         WHERE c.organization_id = p.organization_id AND c.project_id = p.id ORDER BY c.channel_id)
 FROM project p WHERE p.organization_id = %(organization_id)s
 ORDER BY lower(p.name), p.id OFFSET %(skip)s LIMIT %(most)s
 """

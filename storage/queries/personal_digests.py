@@ -87,8 +87,9 @@ FROM (SELECT DISTINCT c.activity_id FROM comment_mention c
       WHERE c.member_id = %(member_id)s
          OR c.team_id IN (SELECT mt.team_id FROM member_team mt WHERE mt.member_id = %(member_id)s)) named
 JOIN incident_activity x ON x.id = named.activity_id AND x.date_added > %(since)s
-JOIN incident i ON i.id = x.incident_id
-CROSS JOIN LATERAL (SELECT {ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id
+JOIN incident i ON i.organization_id = x.organization_id AND i.id = x.incident_id
+CROSS JOIN LATERAL (SELECT {ENTRY_COLUMNS} FROM incident_activity a
+  LEFT JOIN member m ON m.organization_id = a.organization_id AND m.id = a.member_id
                     WHERE a.id = x.id AND {READABLE} AND a.comment IS NOT NULL) e
 {_READER}
 WHERE x.member_id IS DISTINCT FROM %(member_id)s AND {sees_incident("i.id")}

@@ -47,22 +47,25 @@ _READER = f"""
 SELECT i.identifier, m.notify,
        CASE WHEN {sees_incident("i.id")}
             THEN ARRAY(SELECT ip.project_id FROM incident_project ip
-                       WHERE ip.incident_id = i.id AND {sees_project("ip.project_id")}) END
+                       WHERE ip.organization_id = o.id AND ip.incident_id = i.id
+                         AND {sees_project("ip.project_id")}) END
 FROM member m JOIN organization o ON o.id = m.organization_id
 JOIN incident i ON i.organization_id = o.id AND i.id = %(incident_id)s
-WHERE m.id = %(member_id)s
+WHERE m.organization_id = %(organization_id)s AND m.id = %(member_id)s
 """  # noqa: S608 - composed of constants
 
 # A card, or the message of a storm that stands for it, in a channel of a project that the reader sees. Those in other
 # channels are not shown to the reader.
 _CARD_FOR_READER = f"""
 SELECT d.channel_id, c.ts
-FROM ({places_of_incident("%(incident_id)s")}) place JOIN post c ON c.id = place.post_id
+FROM ({places_of_incident("%(organization_id)s", "%(incident_id)s")}) place
+JOIN post c ON c.organization_id = %(organization_id)s AND c.id = place.post_id
 JOIN destination d ON d.id = c.destination_id
-JOIN member m ON m.id = %(member_id)s JOIN organization o ON o.id = m.organization_id
+JOIN member m ON m.organization_id = c.organization_id AND m.id = %(member_id)s
+JOIN organization o ON o.id = m.organization_id
 WHERE c.ts IS NOT NULL AND d.failed_reason IS NULL AND d.workspace_id = %(workspace_id)s
   AND EXISTS (SELECT FROM {CHANNELS_OF_PROJECTS}
-              WHERE ip.incident_id = %(incident_id)s AND pc.channel_id = d.channel_id
+              WHERE ip.organization_id = o.id AND ip.incident_id = %(incident_id)s AND pc.channel_id = d.channel_id
                 AND {sees_project("ip.project_id")})
 ORDER BY place.folded, c.id LIMIT 1
 """  # noqa: S608 - composed of constants
@@ -73,7 +76,8 @@ def find_notification_content(
 ) -> NotificationContent | None:
     """Returns the contents of a notification, with at most `most` entries; None if the incident or member is gone."""
     member_id = target.member_id or 0
-    reader = tx.exec_driver_sql(_READER, {"incident_id": post.incident_id, "member_id": member_id}).first()
+    given = {"organization_id": post.organization_id, "incident_id": post.incident_id, "member_id": member_id}
+    reader = tx.exec_driver_sql(_READER, given).first()
     if reader is None:
         return None
     identifier, notify, project_ids = reader
@@ -86,10 +90,12 @@ def find_notification_content(
         workspace_id=target.workspace_id,
     )
     rows = tx.exec_driver_sql(
-        f"SELECT n.mention, {ENTRY_COLUMNS} FROM notification n JOIN incident_activity a ON a.id = n.activity_id"  # noqa: S608
-        " LEFT JOIN member m ON m.id = a.member_id"
-        " WHERE n.post_id = %(post_id)s AND NOT " + IS_DELETED + " ORDER BY a.id LIMIT %(most)s",
-        {"post_id": post.id, "most": most},
+        f"SELECT n.mention, {ENTRY_COLUMNS} FROM notification n"  # noqa: S608
+        " JOIN incident_activity a ON a.organization_id = n.organization_id AND a.id = n.activity_id"
+        " LEFT JOIN member m ON m.organization_id = a.organization_id AND m.id = a.member_id"
+        " WHERE n.organization_id = %(organization_id)s AND n.post_id = %(post_id)s"
+        f" AND NOT {IS_DELETED} ORDER BY a.id LIMIT %(most)s",
+        {"organization_id": post.organization_id, "post_id": post.id, "most": most},
     ).all()
     entries = [NotificationEntry(parse_entry(row[1:]), row[0]) for row in rows]
     last_comment = _find_comment_after(tx, post, member_id, entries[-1].entry.id if entries else 0)
@@ -97,34 +103,47 @@ def find_notification_content(
     return NotificationContent(
         identifier=identifier,
         incident=details,
-        status_change=find_last_status_change(tx, post.incident_id),
+        status_change=find_last_status_change(tx, post.organization_id, post.incident_id),
         last_comment=last_comment,
         entries=entries,
         mentions=_mentions(tx, [entry.id for entry in shown if entry.comment], target.workspace_id),
         notify=notify,
-        card=find_card_for_reader(tx, post.incident_id, member_id, target.workspace_id),
+        card=find_card_for_reader(tx, post.organization_id, post.incident_id, member_id, target.workspace_id),
     )
 
 
 def _find_comment_after(tx: Connection, post: DirectPost, member_id: int, entry_id: int) -> ActivityEntry | None:
     row = tx.exec_driver_sql(
-        f"SELECT {ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
-        f" WHERE a.incident_id = %(incident_id)s AND {READABLE} AND a.comment IS NOT NULL AND a.id > %(after)s"
-        " AND NOT EXISTS (SELECT FROM notification n WHERE n.activity_id = a.id AND n.member_id = %(member_id)s)"
+        f"SELECT {ENTRY_COLUMNS} FROM incident_activity a"  # noqa: S608
+        " LEFT JOIN member m ON m.organization_id = a.organization_id AND m.id = a.member_id"
+        " WHERE a.organization_id = %(organization_id)s AND a.incident_id = %(incident_id)s"
+        f" AND {READABLE} AND a.comment IS NOT NULL AND a.id > %(after)s"
+        " AND NOT EXISTS (SELECT FROM notification n"
+        " WHERE n.organization_id = a.organization_id AND n.activity_id = a.id AND n.member_id = %(member_id)s)"
         " ORDER BY a.id DESC LIMIT 1",
-        {"incident_id": post.incident_id, "after": entry_id, "member_id": member_id},
+        {
+            "organization_id": post.organization_id,
+            "incident_id": post.incident_id,
+            "after": entry_id,
+            "member_id": member_id,
+        },
     ).first()
     return None if row is None else parse_entry(row)
 
 
 def find_card_for_reader(
-    connection: Connection, incident_id: int, member_id: int, workspace_id: str
+    connection: Connection, organization_id: int, incident_id: int, member_id: int, workspace_id: str
 ) -> tuple[str, str] | None:
     """Returns channel id and ts of where an incident is shown, in a channel of a project that the member sees, or None.
 
     That is its oldest posted card, or else the message of its storm, in the workspace in which the member reads it.
     """
-    given = {"incident_id": incident_id, "member_id": member_id, "workspace_id": workspace_id}
+    given = {
+        "organization_id": organization_id,
+        "incident_id": incident_id,
+        "member_id": member_id,
+        "workspace_id": workspace_id,
+    }
     row = connection.exec_driver_sql(_CARD_FOR_READER, given).first()
     return None if row is None else (row[0], row[1])
 
@@ -136,30 +155,38 @@ def _mentions(tx: Connection, activity_ids: list[int], workspace_id: str) -> Men
 def drop_entries(tx: Connection, post: NotificationPost, activity_ids: list[int]) -> None:
     """Removes entries from a notification that the recipient has chosen not to get."""
     tx.exec_driver_sql(
-        "DELETE FROM notification WHERE post_id = %(post_id)s AND activity_id = ANY(%(ids)s)",
-        {"post_id": post.id, "ids": activity_ids},
+        "DELETE FROM notification WHERE organization_id = %(organization_id)s AND post_id = %(post_id)s"
+        " AND activity_id = ANY(%(ids)s)",
+        {"organization_id": post.organization_id, "post_id": post.id, "ids": activity_ids},
     )
 
 
 def split_notification(tx: Connection, post: NotificationPost, last_id: int, now: datetime) -> None:
     """Moves the entries after `last_id`, which did not fit into a notification, to a new post of the same kind."""
     tx.exec_driver_sql(
-        "WITH rest AS (SELECT activity_id FROM notification WHERE post_id = %(id)s AND activity_id > %(last)s),"
+        "WITH rest AS (SELECT activity_id FROM notification WHERE organization_id = %(organization_id)s"
+        "  AND post_id = %(id)s AND activity_id > %(last)s),"
         " made AS (INSERT INTO post (organization_id, destination_id, kind, incident_id, urgency, due_at, date_added)"
         "          SELECT organization_id, destination_id, kind, incident_id, urgency, %(now)s, %(now)s FROM post"
-        "          WHERE id = %(id)s AND EXISTS (SELECT FROM rest) RETURNING id)"
+        "          WHERE organization_id = %(organization_id)s AND id = %(id)s AND EXISTS (SELECT"
+        " FROM rest) RETURNING id)"
         " UPDATE notification SET post_id = made.id FROM made"
-        " WHERE notification.post_id = %(id)s AND notification.activity_id > %(last)s",
-        {"id": post.id, "last": last_id, "now": now},
+        " WHERE notification.organization_id = %(organization_id)s AND notification.post_id = %(id)s"
+        " AND notification.activity_id > %(last)s",
+        {"organization_id": post.organization_id, "id": post.id, "last": last_id, "now": now},
     )
 
 
 def find_card_content(tx: Connection, post: CardPost, target: Target) -> CardContent | None:
     """Returns what a channel may show of an incident; None if none of its projects names the channel (any more)."""
     row = tx.exec_driver_sql(
-        f"SELECT i.identifier, {projects_shown_in_channel('i.id', '%(channel_id)s')}"  # noqa: S608
-        " FROM incident i WHERE i.id = %(incident_id)s",
-        {"incident_id": post.incident_id, "channel_id": target.channel_id},
+        f"SELECT i.identifier, {projects_shown_in_channel('i.organization_id', 'i.id', '%(channel_id)s')}"  # noqa: S608
+        " FROM incident i WHERE i.organization_id = %(organization_id)s AND i.id = %(incident_id)s",
+        {
+            "organization_id": post.organization_id,
+            "incident_id": post.incident_id,
+            "channel_id": target.channel_id,
+        },
     ).first()
     if row is None or not row[1]:
         return None
@@ -175,9 +202,11 @@ def find_card_content(tx: Connection, post: CardPost, target: Target) -> CardCon
         return None
     wanted = _CLOSING if details.status is Status.CLOSED else "a.comment IS NOT NULL"
     row = tx.exec_driver_sql(
-        f"SELECT {ENTRY_COLUMNS} FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id"  # noqa: S608
-        f" WHERE a.incident_id = %(id)s AND {READABLE} AND {wanted} ORDER BY a.date_added DESC, a.id DESC LIMIT 1",
-        {"id": details.id},
+        f"SELECT {ENTRY_COLUMNS} FROM incident_activity a"  # noqa: S608
+        " LEFT JOIN member m ON m.organization_id = a.organization_id AND m.id = a.member_id"
+        " WHERE a.organization_id = %(organization_id)s AND a.incident_id = %(id)s"
+        f" AND {READABLE} AND {wanted} ORDER BY a.date_added DESC, a.id DESC LIMIT 1",
+        {"organization_id": post.organization_id, "id": details.id},
     ).first()
     entry = None if row is None else parse_entry(row)
     return CardContent(details, entry, _mentions(tx, [entry.id] if entry else [], target.workspace_id))
@@ -185,7 +214,10 @@ def find_card_content(tx: Connection, post: CardPost, target: Target) -> CardCon
 
 def find_identifier(tx: Connection, post: CardPost) -> int | None:
     """Returns the number of a card's incident within its organization, or None if the incident is gone."""
-    row: Any = tx.exec_driver_sql("SELECT identifier FROM incident WHERE id = %(id)s", {"id": post.incident_id}).first()
+    row: Any = tx.exec_driver_sql(
+        "SELECT identifier FROM incident WHERE organization_id = %(organization_id)s AND id = %(id)s",
+        {"organization_id": post.organization_id, "id": post.incident_id},
+    ).first()
     return None if row is None else int(row[0])
 
 
@@ -194,15 +226,23 @@ def find_thread_content(tx: Connection, post: ThreadPost, target: Target) -> Thr
     row = tx.exec_driver_sql(
         f"SELECT {ENTRY_COLUMNS}, {IS_DELETED}, c.ts,"  # noqa: S608
         " c.ts IS NULL AND c.wanted_version <= c.drawn_version AND c.failed_reason IS NULL,"
-        " EXISTS (SELECT FROM thread_reply r WHERE r.activity_id = a.id"
+        " EXISTS (SELECT FROM thread_reply r WHERE r.organization_id = a.organization_id AND r.activity_id = a.id"
         "         AND r.destination_id = c.destination_id AND r.gone),"
-        f" {shown_in_channel('a.incident_id', '%(channel_id)s')},"
-        " EXISTS (SELECT FROM incident i WHERE i.id = a.incident_id AND i.status <> 2 AND i.owner_id IS NULL"
+        f" {shown_in_channel('a.organization_id', 'a.incident_id', '%(channel_id)s')},"
+        " EXISTS (SELECT FROM incident i WHERE i.organization_id = a.organization_id AND i.id = a.incident_id"
+        " AND i.status <> 2 AND i.owner_id IS NULL"
         f" AND NOT {is_silenced('i')}),"
         f" CASE WHEN c.kind = '{PostKind.STORM}' THEN i.identifier END, i.title"
-        " FROM incident_activity a LEFT JOIN member m ON m.id = a.member_id JOIN incident i ON i.id = a.incident_id"
-        " JOIN post c ON c.id = %(card_id)s WHERE a.id = %(activity_id)s",
-        {"activity_id": post.activity_id, "card_id": post.card_id, "channel_id": target.channel_id},
+        " FROM incident_activity a LEFT JOIN member m ON m.organization_id = a.organization_id"
+        " AND m.id = a.member_id JOIN incident i ON i.organization_id = a.organization_id AND i.id = a.incident_id"
+        " JOIN post c ON c.organization_id = a.organization_id AND c.id = %(card_id)s"
+        " WHERE a.organization_id = %(organization_id)s AND a.id = %(activity_id)s",
+        {
+            "organization_id": post.organization_id,
+            "activity_id": post.activity_id,
+            "card_id": post.card_id,
+            "channel_id": target.channel_id,
+        },
     ).first()
     if row is None:
         return None

@@ -26,7 +26,8 @@ ORDERED_KINDS = _sql_list((PostKind.MIRROR, PostKind.AMENDMENT, PostKind.NOTIFIC
 # Columns that only some kinds have, then the fields of DuePost in their order.
 POST_COLUMNS = """
   kind, incident_id, activity_id, card_id, key, message,
-  id, wanted_version, generation, EXTRACT(epoch FROM attempted_at)::float8, attempts, after_ts, searched_to, ts,
+  id, organization_id, wanted_version, generation, EXTRACT(epoch
+    FROM attempted_at)::float8, attempts, after_ts, searched_to, ts,
   drawn_hash, slot_at IS NOT NULL AND slot_at <= %(now)s, EXTRACT(epoch FROM %(now)s - date_added)::float8,
   EXTRACT(epoch FROM searchable_at)::float8, EXTRACT(epoch FROM %(now)s - refused_at)::float8,
   EXTRACT(epoch FROM due_at - %(now)s)::float8, urgency
@@ -38,6 +39,7 @@ class DuePost:
     """The state of delivery, which posts of every kind have. Times are in seconds."""
 
     id: int
+    organization_id: int
     wanted_version: int
     generation: int
     begun_at: float | None  # when a posting with unknown outcome began, by Slack's clock

@@ -63,9 +63,10 @@ def find_next_posts(
 
 
 _EARLIER = PreparedStatement(
-    f"SELECT o.own, {POST_COLUMNS} FROM unnest(%(ids)s) AS o(own)"  # noqa: S608 - composed of constants
-    " CROSS JOIN LATERAL (SELECT e.* FROM post p JOIN post e USING (destination_id, incident_id)"
-    f"   WHERE p.id = o.own AND e.kind IN {ORDERED_KINDS}"
+    f"SELECT o.own, {POST_COLUMNS}"  # noqa: S608 - composed of constants
+    " FROM unnest(%(organization_ids)s::bigint[], %(ids)s) AS o(organization, own)"
+    " CROSS JOIN LATERAL (SELECT e.* FROM post p JOIN post e USING (organization_id, destination_id, incident_id)"
+    f"   WHERE p.organization_id = o.organization AND p.id = o.own AND e.kind IN {ORDERED_KINDS}"
     "     AND e.id < p.id AND e.ts IS NULL AND e.wanted_version > e.drawn_version ORDER BY e.id LIMIT 1) p",
     {"ids": "bigint[]", "now": "timestamptz"},
 )
@@ -77,8 +78,13 @@ def find_earlier_posts(tx: Connection, following: Iterable[Post], now: datetime)
     Returns the first one for each post that has any, by the id of the post. Cards are ignored and never wait: they show
     the current state, and so have no order.
     """
-    ids = [post.id for post in following if isinstance(post, ThreadPost | NotificationPost) and post.ts is None]
-    rows = _EARLIER.rows(tx, {"ids": ids, "now": now}) if ids else ()
+    waiting = [post for post in following if isinstance(post, ThreadPost | NotificationPost) and post.ts is None]
+    given = {
+        "organization_ids": [post.organization_id for post in waiting],
+        "ids": [post.id for post in waiting],
+        "now": now,
+    }
+    rows = _EARLIER.rows(tx, given) if waiting else ()
     found = {row[0]: build_post(row[1:]) for row in rows}
     return {id_: post for id_, post in found.items() if not isinstance(post, UnknownPost)}
 
@@ -87,10 +93,17 @@ def is_overtaken(tx: Connection, post: ThreadPost | DirectPost, target: Target) 
     """Whether a later event of the incident is already posted above it in the conversation."""
     return bool(
         tx.exec_driver_sql(
-            "SELECT EXISTS (SELECT FROM post WHERE destination_id = %(destination_id)s"  # noqa: S608 - composed of constants
-            f" AND incident_id = %(incident_id)s AND kind IN {ORDERED_KINDS} AND id > %(id)s"
+            "SELECT EXISTS (SELECT FROM post WHERE organization_id = %(organization_id)s"  # noqa: S608 - composed of constants
+            f" AND destination_id = %(destination_id)s AND incident_id = %(incident_id)s AND kind IN {ORDERED_KINDS}"
+            " AND id > %(id)s"
             " AND (%(ts)s::text IS NULL OR ts < %(ts)s) AND ts IS NOT NULL)",
-            {"destination_id": target.id, "incident_id": post.incident_id, "id": post.id, "ts": post.ts},
+            {
+                "organization_id": post.organization_id,
+                "destination_id": target.id,
+                "incident_id": post.incident_id,
+                "id": post.id,
+                "ts": post.ts,
+            },
         ).scalar_one()
     )
 
@@ -98,8 +111,16 @@ def is_overtaken(tx: Connection, post: ThreadPost | DirectPost, target: Target) 
 _MARK_SENDING = PreparedStatement(
     "UPDATE post SET attempted_at = to_timestamp(b.begun), attempts = attempts + 1, searched_to = NULL,"
     " searchable_at = NULL, after_ts = b.after, due_at = %(now)s + make_interval(secs => %(seconds)s)"
-    " FROM unnest(%(ids)s, %(begun)s, %(after)s) AS b(own, begun, after) WHERE id = b.own",
-    {"ids": "bigint[]", "now": "timestamptz", "begun": "float8[]", "after": "text[]", "seconds": "float8"},
+    " FROM unnest(%(organization_ids)s, %(ids)s, %(begun)s, %(after)s) AS b(organization, own, begun, after)"
+    " WHERE organization_id = b.organization AND id = b.own",
+    {
+        "organization_ids": "bigint[]",
+        "ids": "bigint[]",
+        "now": "timestamptz",
+        "begun": "float8[]",
+        "after": "text[]",
+        "seconds": "float8",
+    },
 )
 
 
@@ -107,6 +128,7 @@ _MARK_SENDING = PreparedStatement(
 class Attempt:
     """An attempt to post a message that begins at `slack_now`, in seconds since the epoch by Slack's clock."""
 
+    organization_id: int
     post_id: int
     slack_now: float
     last_ts: str | None  # of the latest known message in the conversation
@@ -126,6 +148,7 @@ def mark_sending(tx: Connection, attempts: Sequence[Attempt], now: datetime, *, 
     """
     if attempts:
         given = {
+            "organization_ids": [one.organization_id for one in attempts],
             "ids": [one.post_id for one in attempts],
             "begun": [one.slack_now for one in attempts],
             "after": [one.after_ts for one in attempts],
@@ -143,12 +166,15 @@ _MARK_DELIVERED = PreparedStatement(
     f"  WHEN g.below THEN {int(Urgency.BULK)} WHEN g.incident IS NOT NULL THEN {int(Urgency.NEWS)}"
     f"  WHEN kind = '{PostKind.CARD}' AND g.ts IS NOT NULL THEN {int(Urgency.CHANGE)} ELSE urgency END,"
     " date_done = CASE WHEN g.done AND NOT g.below THEN %(now)s END"
-    " FROM (SELECT g.*, EXISTS (SELECT FROM post n WHERE n.destination_id = g.destination"
+    " FROM (SELECT g.*, EXISTS (SELECT FROM post n WHERE n.organization_id = g.organization"
+    "        AND n.destination_id = g.destination"
     f"        AND n.incident_id = g.incident AND n.kind = '{PostKind.NEWEST}' AND n.id <> g.own OFFSET 0) AS below"
-    "       FROM unnest(%(ids)s, %(ts)s, %(versions)s, %(hashes)s, %(reasons)s, %(done)s, %(destinations)s,"
-    "                   %(incidents)s) AS g(own, ts, version, hash, reason, done, destination, incident)) g"
-    " WHERE id = g.own",
+    "       FROM unnest(%(organization_ids)s, %(ids)s, %(ts)s, %(versions)s, %(hashes)s, %(reasons)s, %(done)s,"
+    "                   %(destinations)s, %(incidents)s)"
+    "         AS g(organization, own, ts, version, hash, reason, done, destination, incident)) g"
+    " WHERE organization_id = g.organization AND id = g.own",
     {
+        "organization_ids": "bigint[]",
         "ids": "bigint[]",
         "now": "timestamptz",
         "ts": "text[]",
@@ -185,6 +211,7 @@ def mark_delivered(tx: Connection, delivered: Sequence[Delivered], now: datetime
         tx,
         {
             "now": now,
+            "organization_ids": [one.post.organization_id for one in delivered],
             "ids": [one.post.id for one in delivered],
             "ts": [one.ts for one in delivered],
             "versions": [one.post.wanted_version if one.version is None else one.version for one in delivered],
@@ -203,12 +230,17 @@ def mark_delivered(tx: Connection, delivered: Sequence[Delivered], now: datetime
 
 def _wake_threads(tx: Connection, cards: Iterable[DuePost], now: datetime) -> None:
     """Makes the messages due that wait for their card, or their storm's message, to be posted or given up."""
-    ids = [card.id for card in cards if isinstance(card, CardPost | StormPost)]
-    if ids:
+    posted = [card for card in cards if isinstance(card, CardPost | StormPost)]
+    if posted:
         tx.exec_driver_sql(
-            "UPDATE post SET due_at = %(now)s WHERE card_id = ANY(%(ids)s) AND ts IS NULL AND due_at > %(now)s"
-            " AND wanted_version > drawn_version AND attempted_at IS NULL",
-            {"ids": ids, "now": now},
+            "UPDATE post SET due_at = %(now)s WHERE organization_id = ANY(%(organization_ids)s)"
+            " AND card_id = ANY(%(ids)s)"
+            " AND ts IS NULL AND due_at > %(now)s AND wanted_version > drawn_version AND attempted_at IS NULL",
+            {
+                "organization_ids": [card.organization_id for card in posted],
+                "ids": [card.id for card in posted],
+                "now": now,
+            },
         )
 
 
@@ -218,8 +250,10 @@ def mark_delivered_late(tx: Connection, post: DuePost, ts: str, now: datetime) -
         "UPDATE post SET ts = %(ts)s, drawn_version = GREATEST(drawn_version, %(version)s), attempted_at = NULL,"  # noqa: S608 - composed of constants
         " refused_at = NULL, failed_reason = NULL,"
         f" due_at = %(now)s, date_done = CASE WHEN kind IN {ONE_TIME_KINDS} THEN %(now)s END"
-        " WHERE id = %(id)s AND ts IS NULL AND generation = %(generation)s AND attempts = %(attempts)s + 1",
+        " WHERE organization_id = %(organization_id)s AND id = %(id)s AND ts IS NULL AND generation = %(generation)s"
+        " AND attempts = %(attempts)s + 1",
         {
+            "organization_id": post.organization_id,
             "id": post.id,
             "now": now,
             "ts": ts,
@@ -232,17 +266,21 @@ def mark_delivered_late(tx: Connection, post: DuePost, ts: str, now: datetime) -
     return bool(found.rowcount)
 
 
-def find_ts(connection: Connection, post_id: int) -> str | None:
+def find_ts(connection: Connection, organization_id: int, post_id: int) -> str | None:
     """Returns Slack's ts of a posted message; None when it is not posted."""
-    ts: str | None = connection.exec_driver_sql("SELECT ts FROM post WHERE id = %(id)s", {"id": post_id}).scalar()
+    ts: str | None = connection.exec_driver_sql(
+        "SELECT ts FROM post WHERE organization_id = %(organization_id)s AND id = %(id)s",
+        {"organization_id": organization_id, "id": post_id},
+    ).scalar()
     return ts
 
 
 def mark_not_sent(tx: Connection, post: DuePost, now: datetime) -> None:
     """Records that an attempt certainly posted nothing."""
     tx.exec_driver_sql(
-        "UPDATE post SET attempted_at = NULL, searched_to = NULL, due_at = %(now)s WHERE id = %(id)s",
-        {"id": post.id, "now": now},
+        "UPDATE post SET attempted_at = NULL, searched_to = NULL, due_at = %(now)s"
+        " WHERE organization_id = %(organization_id)s AND id = %(id)s",
+        {"organization_id": post.organization_id, "id": post.id, "now": now},
     )
 
 
@@ -250,8 +288,14 @@ def mark_answered(tx: Connection, post: DuePost, now: datetime, *, slack_now: fl
     """Records that Slack answered an attempt with a server error: its outcome can be seen after `seconds`."""
     tx.exec_driver_sql(
         "UPDATE post SET searchable_at = to_timestamp(%(at)s), due_at = %(now)s + make_interval(secs => %(seconds)s)"
-        " WHERE id = %(id)s",
-        {"id": post.id, "at": slack_now + seconds, "now": now, "seconds": seconds},
+        " WHERE organization_id = %(organization_id)s AND id = %(id)s",
+        {
+            "organization_id": post.organization_id,
+            "id": post.id,
+            "at": slack_now + seconds,
+            "now": now,
+            "seconds": seconds,
+        },
     )
 
 
@@ -259,21 +303,26 @@ def mark_refused(tx: Connection, post: DuePost, now: datetime, reason: str, seco
     """Records that Slack refused a post for a temporary reason: it is retried after `seconds`."""
     tx.exec_driver_sql(
         "UPDATE post SET refused_at = coalesce(refused_at, %(now)s), failed_reason = %(reason)s,"
-        " due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
-        {"id": post.id, "now": now, "reason": reason, "seconds": seconds},
+        " due_at = %(now)s + make_interval(secs => %(seconds)s)"
+        " WHERE organization_id = %(organization_id)s AND id = %(id)s",
+        {"organization_id": post.organization_id, "id": post.id, "now": now, "reason": reason, "seconds": seconds},
     )
 
 
 def mark_searched(tx: Connection, post: DuePost, to_ts: str) -> None:
     """Records how far back a conversation was searched for a post with an unknown outcome."""
-    tx.exec_driver_sql("UPDATE post SET searched_to = %(to)s WHERE id = %(id)s", {"id": post.id, "to": to_ts})
+    tx.exec_driver_sql(
+        "UPDATE post SET searched_to = %(to)s WHERE organization_id = %(organization_id)s AND id = %(id)s",
+        {"organization_id": post.organization_id, "id": post.id, "to": to_ts},
+    )
 
 
 def postpone_post(tx: Connection, post: DuePost, seconds: float, now: datetime) -> None:
     """Delays one post by `seconds`; other posts of its destination are not affected."""
     tx.exec_driver_sql(
-        "UPDATE post SET due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
-        {"id": post.id, "seconds": seconds, "now": now},
+        "UPDATE post SET due_at = %(now)s + make_interval(secs => %(seconds)s)"
+        " WHERE organization_id = %(organization_id)s AND id = %(id)s",
+        {"organization_id": post.organization_id, "id": post.id, "seconds": seconds, "now": now},
     )
 
 
@@ -281,8 +330,8 @@ def repost(tx: Connection, post: DuePost, now: datetime) -> None:
     """Has a deleted message posted again, as a new one."""
     tx.exec_driver_sql(
         "UPDATE post SET ts = NULL, generation = generation + 1, drawn_hash = NULL, attempted_at = NULL,"
-        " due_at = %(now)s WHERE id = %(id)s",
-        {"id": post.id, "now": now},
+        " due_at = %(now)s WHERE organization_id = %(organization_id)s AND id = %(id)s",
+        {"organization_id": post.organization_id, "id": post.id, "now": now},
     )
 
 

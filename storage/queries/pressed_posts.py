@@ -88,11 +88,12 @@ def find_shown_card(
     row = connection.exec_driver_sql(
         "SELECT CASE WHEN p.drawn_version >= p.wanted_version THEN i.title END"  # noqa: S608 - composed of constants
         " FROM post p JOIN destination d ON d.id = p.destination_id"
-        " JOIN incident i ON i.id = p.incident_id JOIN organization o ON o.id = i.organization_id"
+        " JOIN incident i ON i.organization_id = p.organization_id AND i.id = p.incident_id"
+        " JOIN organization o ON o.id = i.organization_id"
         " JOIN workspace w ON w.id = d.workspace_id AND w.organization_id = o.id"
         f" WHERE p.ts = %(ts)s AND p.kind = '{PostKind.CARD}' AND i.identifier = %(identifier)s AND o.incidents"
         " AND w.id = %(workspace_id)s AND d.channel_id = %(channel_id)s"
-        f" AND {shown_in_channel('i.id', 'd.channel_id')}",
+        f" AND {shown_in_channel('i.organization_id', 'i.id', 'd.channel_id')}",
         {"identifier": identifier, "workspace_id": workspace_id, "channel_id": channel_id, "ts": ts},
     ).first()
     return None if row is None else ShownCard(row[0])

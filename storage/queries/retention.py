@@ -54,12 +54,13 @@ def lock_against_hold(tx: Connection, organization_id: int) -> RetentionRow | No
 # Incidents i that are still needed: an alert that goes on would open another one, a silence stands, a storm shows it,
 # or something about it is to be sent.
 _IS_NEEDED = """
-(EXISTS (SELECT FROM alert_memory a WHERE a.incident_id = i.id AND a.status IS NOT NULL AND a.resolved IS NULL)
- OR EXISTS (SELECT FROM silence s WHERE s.incident_id = i.id
+(EXISTS (SELECT FROM alert_memory a WHERE a.organization_id = i.organization_id AND a.incident_id = i.id
+  AND a.status IS NOT NULL AND a.resolved IS NULL)
+ OR EXISTS (SELECT FROM silence s WHERE s.organization_id = i.organization_id AND s.incident_id = i.id
             AND (s.date_ended IS NULL OR (s.alertmanager_id IS NOT NULL AND NOT s.alertmanager_done)))
  OR EXISTS (SELECT FROM storm_incident si JOIN storm s ON s.organization_id = si.organization_id AND s.id = si.storm_id
             WHERE si.incident_id = i.id AND s.date_ended IS NULL)
- OR EXISTS (SELECT FROM outbox o WHERE o.incident_id = i.id)
+ OR EXISTS (SELECT FROM outbox o WHERE o.organization_id = i.organization_id AND o.incident_id = i.id)
  OR EXISTS (SELECT FROM post p JOIN destination d ON d.id = p.destination_id
             WHERE p.incident_id = i.id AND d.failed_reason IS NULL AND p.failed_reason IS NULL
             AND (p.attempted_at IS NOT NULL AND p.ts IS NULL OR p.wanted_version > p.drawn_version)))

@@ -39,19 +39,23 @@ _DESCRIBED = """
 jsonb_build_object(
   'source', i.source, 'key', i.alert_key, 'labels', coalesce(i.details -> 'labels', '{}'::jsonb),
   'environment', lower(i.environment), 'team', coalesce(i.team_id, (
-    SELECT min(pt.team_id) FROM incident_project ip JOIN project_team pt ON pt.project_id = ip.project_id
-    WHERE ip.incident_id = i.id HAVING count(DISTINCT pt.team_id) = 1)))
+    SELECT min(pt.team_id) FROM incident_project ip
+    JOIN project_team pt ON pt.organization_id = ip.organization_id AND pt.project_id = ip.project_id
+    WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id
+    HAVING count(DISTINCT pt.team_id) = 1)))
 """
 # The silence s, by member m of organization o, matches incident i.
 _FROM_BOTH = """
 silence s JOIN incident i ON i.organization_id = s.organization_id
-LEFT JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id
+LEFT JOIN member m ON m.organization_id = s.organization_id AND m.id = s.member_id
+JOIN organization o ON o.id = s.organization_id
 """
 _MATCHES = f"""
 i.source IS NOT NULL
 AND CASE WHEN s.member_id IS NULL THEN i.source = '{ALERTMANAGER}' AND i.alert_key = ANY(s.alertmanager_keys)
     ELSE {_DESCRIBED} @> s.matchers
-         AND EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id
+         AND EXISTS (SELECT FROM incident_project ip
+                     WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id
                      AND (s.project_id IS NULL OR ip.project_id = s.project_id)
                      AND {sees_project("ip.project_id")} OFFSET 0)
          AND {sees_incident("i.id")} END
@@ -70,15 +74,17 @@ def _build_hold(candidates: str, only: str) -> str:
     """
     return f"""
 WITH candidates AS MATERIALIZED ({candidates}), best AS (
-  SELECT DISTINCT ON (i.id) i.id, s.id AS silence_id, s.member_id
+  SELECT DISTINCT ON (i.id) i.organization_id, i.id, s.id AS silence_id, s.member_id
   FROM {_FROM_BOTH} JOIN candidates c ON c.id = i.id
-  WHERE s.date_ended IS NULL AND s.ends > %(now)s AND {only} AND i.status <> 2 AND {_MATCHES}
+  WHERE s.date_ended IS NULL AND s.ends > %(now)s AND {only}
+    AND i.organization_id = %(organization_id)s AND i.status <> 2 AND {_MATCHES}
   ORDER BY i.id, s.ends DESC, s.id DESC
 ), locked AS (
-  SELECT i.id, best.silence_id, best.member_id FROM incident i JOIN best ON best.id = i.id
+  SELECT best.* FROM incident i JOIN best ON best.organization_id = i.organization_id AND best.id = i.id
   WHERE i.silence_id IS DISTINCT FROM best.silence_id ORDER BY i.id FOR NO KEY UPDATE OF i
 ), held AS (
-  UPDATE incident i SET silence_id = locked.silence_id FROM locked WHERE i.id = locked.id
+  UPDATE incident i SET silence_id = locked.silence_id FROM locked
+  WHERE i.organization_id = locked.organization_id AND i.id = locked.id
   RETURNING i.organization_id, i.id, locked.member_id
 ), logged AS (
   INSERT INTO incident_activity (organization_id, incident_id, member_id, type, value, date_added)
@@ -89,15 +95,16 @@ WITH candidates AS MATERIALIZED ({candidates}), best AS (
 
 _HOLD_INCIDENTS = PreparedStatement(
     f"{_build_hold('SELECT unnest(%(incident_ids)s) AS id', 'true')} SELECT id FROM held",  # noqa: S608
-    {"incident_ids": "bigint[]", "now": "timestamptz"},
+    {"organization_id": "bigint", "incident_ids": "bigint[]", "now": "timestamptz"},
 )
 
 
-def hold_incidents(tx: Connection, incident_ids: Collection[int], now: datetime) -> list[int]:
+def hold_incidents(tx: Connection, organization_id: int, incident_ids: Collection[int], now: datetime) -> list[int]:
     """Has the silences in force hold those of the incidents that they match. Returns the ids that this changed."""
     if not incident_ids:
         return []
-    return [row[0] for row in _HOLD_INCIDENTS.rows(tx, {"incident_ids": sorted(incident_ids), "now": now})]
+    given = {"organization_id": organization_id, "incident_ids": sorted(incident_ids), "now": now}
+    return [row[0] for row in _HOLD_INCIDENTS.rows(tx, given)]
 
 
 _TYPES = {"organization_id": "bigint", "id": "bigint", "after": "bigint", "now": "timestamptz"}
@@ -119,7 +126,8 @@ ORDER BY i.id LIMIT {most}
     return PreparedStatement(
         f"""{hold}
 SELECT c.id, held.id IS NOT NULL, i.silence_id IS NOT DISTINCT FROM %(id)s
-FROM candidates c JOIN incident i ON i.id = c.id LEFT JOIN held ON held.id = c.id ORDER BY c.id
+FROM candidates c JOIN incident i ON i.organization_id = %(organization_id)s AND i.id = c.id
+LEFT JOIN held ON held.id = c.id ORDER BY c.id
 """,  # noqa: S608 - composed of constants
         {**_TYPES, "source": "text", "keys": "text[]"} if of_alerts else _TYPES,
     )
@@ -195,10 +203,12 @@ WITH batch AS MATERIALIZED (
   INSERT INTO incident_activity (organization_id, incident_id, member_id, type, value, date_added)
   SELECT organization_id, id, %(member_id)s, {ActivityType.SILENCE:d}, 0, %(now)s FROM batch WHERE open ORDER BY id
 )
-SELECT b.id, b.open, EXISTS (SELECT FROM post p WHERE p.incident_id = b.id AND p.kind = '{PostKind.CARD}'
+SELECT b.id, b.open, EXISTS (SELECT FROM post p WHERE p.organization_id = b.organization_id
+                             AND p.incident_id = b.id AND p.kind = '{PostKind.CARD}'
                              AND p.ts IS NOT NULL),
        %(project_ids)s::bigint[] IS NULL OR EXISTS (
-         SELECT FROM incident_project ip WHERE ip.incident_id = b.id AND ip.project_id = ANY(%(project_ids)s))
+         SELECT FROM incident_project ip WHERE ip.organization_id = b.organization_id AND ip.incident_id = b.id
+           AND ip.project_id = ANY(%(project_ids)s))
 FROM batch b ORDER BY b.id
 """  # noqa: S608 - composed of constants
 
@@ -277,7 +287,8 @@ def lock_unfinished_end(tx: Connection) -> UnfinishedEnd | None:
     """Locks a silence that has ended and still holds incidents, except those that others have locked."""
     row = tx.exec_driver_sql(
         f"SELECT {COLUMNS}, 0, s.release_after, s.released, s.released_open, s.ended_by,"  # noqa: S608 - constants
-        " (SELECT e.name FROM member e WHERE e.id = s.ended_by AND e.id IS DISTINCT FROM s.member_id)"
+        " (SELECT e.name FROM member e WHERE e.organization_id = s.organization_id AND e.id = s.ended_by"
+        "  AND e.id IS DISTINCT FROM s.member_id)"
         f" {FROM} WHERE s.release_after IS NOT NULL ORDER BY s.organization_id, s.id LIMIT 1"
         " FOR NO KEY UPDATE OF s SKIP LOCKED"
     ).first()
@@ -297,7 +308,7 @@ WITH silenced AS (
 ), matched AS MATERIALIZED (
   SELECT i.id FROM {_FROM_BOTH} JOIN silenced ON silenced.id = i.id
   WHERE s.organization_id = %(organization_id)s AND s.id = %(id)s AND {_MATCHES}
-    AND (%(project_ids)s::bigint[] IS NULL OR {of_given_projects("i.id")})
+    AND (%(project_ids)s::bigint[] IS NULL OR {of_given_projects("i.organization_id", "i.id")})
 )
 SELECT DISTINCT s.id, s.ends FROM {_FROM_BOTH} JOIN matched ON matched.id = i.id
 WHERE s.organization_id = %(organization_id)s AND s.id <> %(id)s AND s.date_ended IS NULL AND s.ends > %(now)s

@@ -24,7 +24,8 @@ FOLLOWED_WITHIN = timedelta(seconds=60)
 def _holding(incident: str) -> str:
     """For FROM: the silence s, by member m, that holds an incident, given by its alias."""
     return (
-        "silence s LEFT JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id"
+        "silence s LEFT JOIN member m ON m.organization_id = s.organization_id AND m.id = s.member_id"
+        " JOIN organization o ON o.id = s.organization_id"
         f" WHERE s.organization_id = {incident}.organization_id AND s.id = {incident}.silence_id"
         f" AND (s.date_ended IS NULL OR {incident}.id > s.release_after)"
         f" AND (s.member_id IS NULL OR {sees_incident(f'{incident}.id')})"
@@ -62,15 +63,17 @@ def has_silences(organization: str) -> str:
 
 
 _FIND_HELD = PreparedStatement(
-    f"SELECT i.id FROM incident i WHERE i.id = ANY(%(incident_ids)s::bigint[]) AND {is_silenced('i')}"  # noqa: S608
+    "SELECT i.id FROM incident i WHERE i.organization_id = %(organization_id)s::bigint"  # noqa: S608
+    f" AND i.id = ANY(%(incident_ids)s::bigint[]) AND {is_silenced('i')}"
 )
 
 
-def find_held(connection: Connection, incident_ids: Collection[int]) -> set[int]:
+def find_held(connection: Connection, organization_id: int, incident_ids: Collection[int]) -> set[int]:
     """Returns those of the incidents that a silence holds now: they make no cards, no calls and no messages."""
     if not incident_ids:
         return set()
-    return {row[0] for row in _FIND_HELD.rows(connection, {"incident_ids": sorted(incident_ids)})}
+    given = {"organization_id": organization_id, "incident_ids": sorted(incident_ids)}
+    return {row[0] for row in _FIND_HELD.rows(connection, given)}
 
 
 def find_alert(
@@ -80,7 +83,7 @@ def find_alert(
     row = connection.exec_driver_sql(
         "SELECT i.source, i.alert_key, i.alert_project_id, i.details -> 'labels' FROM incident i"  # noqa: S608
         " WHERE i.organization_id = %(organization_id)s AND i.identifier = %(identifier)s"
-        f" AND i.alert_key IS NOT NULL AND {of_given_projects('i.id')}",
+        f" AND i.alert_key IS NOT NULL AND {of_given_projects('i.organization_id', 'i.id')}",
         {"organization_id": organization_id, "identifier": identifier, "project_ids": list(project_ids)},
     ).first()
     return None if row is None else SilencedAlert(row[0], row[1], row[2], row[3] or {})
@@ -123,14 +126,16 @@ def insert_silence(
 COLUMNS = f"""
 s.organization_id, s.id, s.workspace_id, s.member_id, {_MAKER}, s.matchers, s.reason, s.ends,
 i.identifier, i.title,
-(SELECT pr.name FROM project pr WHERE pr.id = s.project_id),
-(SELECT t.name FROM team t WHERE t.id = (s.matchers ->> 'team')::bigint),
+(SELECT pr.name FROM project pr WHERE pr.organization_id = s.organization_id AND pr.id = s.project_id),
+(SELECT t.name FROM team t
+ WHERE t.organization_id = s.organization_id AND t.id = (s.matchers ->> 'team')::bigint),
 CASE WHEN i.id IS NULL THEN o.incidents AND m.date_removed IS NULL ELSE {sees_incident("i.id")} END,
 s.alertmanager_id IS NOT NULL, s.hold_after IS NOT NULL
 """  # noqa: S608
 FROM = (
-    "FROM silence s LEFT JOIN member m ON m.id = s.member_id JOIN organization o ON o.id = s.organization_id"
-    " LEFT JOIN incident i ON i.id = s.incident_id"
+    "FROM silence s LEFT JOIN member m ON m.organization_id = s.organization_id AND m.id = s.member_id"
+    " JOIN organization o ON o.id = s.organization_id"
+    " LEFT JOIN incident i ON i.organization_id = s.organization_id AND i.id = s.incident_id"
 )
 # A silence is seen by who sees its project. One for all projects that its maker sees is seen by who sees one of them,
 # of its team where it has one, or an incident that it holds. One made in Alertmanager is seen by what it holds alone.
@@ -139,13 +144,16 @@ _IS_SEEN = f"""
   EXISTS (SELECT FROM unnest(%(project_ids)s::bigint[]) AS p(id)
           WHERE s.member_id IS NOT NULL AND {sees_project("p.id")}
           AND (s.matchers -> 'team' IS NULL OR EXISTS (
-            SELECT FROM project_team t WHERE t.project_id = p.id AND t.team_id = (s.matchers ->> 'team')::bigint)))
+            SELECT FROM project_team t
+            WHERE t.organization_id = s.organization_id AND t.project_id = p.id
+              AND t.team_id = (s.matchers ->> 'team')::bigint)))
   OR EXISTS (SELECT FROM incident h WHERE h.organization_id = s.organization_id AND h.silence_id = s.id
-             AND {of_given_projects("h.id")}))))
+             AND {of_given_projects("h.organization_id", "h.id")}))))
 """  # noqa: S608
 _VISIBLE = f"""
 SELECT {COLUMNS}, (SELECT count(*) FROM incident h WHERE h.organization_id = s.organization_id
-                    AND h.silence_id = s.id AND h.status <> 2 AND {of_given_projects("h.id")}) {FROM}
+                    AND h.silence_id = s.id AND h.status <> 2
+                    AND {of_given_projects("h.organization_id", "h.id")}) {FROM}
 WHERE s.organization_id = %(organization_id)s AND s.date_ended IS NULL AND {_IS_SEEN}
 """  # noqa: S608
 

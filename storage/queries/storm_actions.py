@@ -14,8 +14,9 @@ from storage.queries.visibility import of_given_projects, shown_in_channel
 from storage.values import PostKind, Status, Urgency, Work
 
 _VISIBLE = f"""
-FROM storm_incident si JOIN incident i ON i.id = si.incident_id
-WHERE si.organization_id = %(organization_id)s AND si.storm_id = %(storm_id)s AND {of_given_projects("i.id")}
+FROM storm_incident si JOIN incident i ON i.organization_id = si.organization_id AND i.id = si.incident_id
+WHERE si.organization_id = %(organization_id)s AND si.storm_id = %(storm_id)s
+  AND {of_given_projects("i.organization_id", "i.id")}
 """
 
 
@@ -46,7 +47,8 @@ def find_storm(
     """Returns a storm; None if it does not exist, or the caller sees none of its incidents."""
     row = connection.exec_driver_sql(
         "SELECT s.id, s.destination_id, s.post_id, d.channel_id, s.date_split IS NOT NULL, m.name"  # noqa: S608 - composed of constants
-        " FROM storm s JOIN destination d ON d.id = s.destination_id LEFT JOIN member m ON m.id = s.split_by"
+        " FROM storm s JOIN destination d ON d.id = s.destination_id"
+        " LEFT JOIN member m ON m.organization_id = s.organization_id AND m.id = s.split_by"
         f" WHERE s.organization_id = %(organization_id)s AND s.id = %(storm_id)s AND EXISTS (SELECT {_VISIBLE})",
         {"organization_id": organization_id, "storm_id": storm_id, "project_ids": list(project_ids)},
     ).first()
@@ -109,7 +111,7 @@ def split_storm(tx: Connection, organization_id: int, storm: StormRow, member_id
         "WITH unfolded AS (UPDATE storm_incident si SET folded = false FROM incident i"  # noqa: S608 - composed of constants
         "  WHERE si.organization_id = %(organization_id)s AND si.storm_id = %(storm_id)s AND si.folded"
         "    AND i.id = si.incident_id AND i.status <> 2"
-        f"    AND {shown_in_channel('i.id', '%(channel_id)s')}"
+        f"    AND {shown_in_channel('i.organization_id', 'i.id', '%(channel_id)s')}"
         "  RETURNING i.id, i.status)"
         " INSERT INTO post (organization_id, destination_id, kind, incident_id, urgency, due_at, date_added)"
         f" SELECT %(organization_id)s, %(destination_id)s, '{PostKind.CARD}', u.id,"
@@ -117,7 +119,8 @@ def split_storm(tx: Connection, organization_id: int, storm: StormRow, member_id
         "  %(now)s + interval '1 ms' * row_number() OVER (ORDER BY u.status DESC, u.id), %(now)s"
         " FROM unfolded u"
         f" ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}' DO NOTHING"
-        f" RETURNING (SELECT {is_silenced('i')} FROM incident i WHERE i.id = post.incident_id)",
+        f" RETURNING (SELECT {is_silenced('i')} FROM incident i"
+        " WHERE i.organization_id = post.organization_id AND i.id = post.incident_id)",
         parameters,
     )
     wake_after_commit(tx, Work.POSTS)

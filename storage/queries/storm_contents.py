@@ -20,13 +20,14 @@ _SHOWN = f"""
 shown AS MATERIALIZED (
   SELECT i.id, i.identifier, i.title, i.status, coalesce(i.status_before_closing, i.status) AS severity, i.owner_id,
          si.folded, i.status <> 2 AND {is_silenced("i")} AS silenced, i.status <> 2 AND NOT {is_silenced("i")} AS open
-  FROM storm_incident si JOIN incident i ON i.id = si.incident_id
+  FROM storm_incident si JOIN incident i ON i.organization_id = si.organization_id AND i.id = si.incident_id
   WHERE si.organization_id = %(organization_id)s AND si.storm_id = %(storm_id)s
-    AND {shown_in_channel("i.id", "%(channel_id)s")}
+    AND {shown_in_channel("i.organization_id", "i.id", "%(channel_id)s")}
 )
 """  # noqa: S608 - composed of constants
 _CONTENT = f"""
-WITH storm AS (SELECT s.*, m.name AS split_by_name FROM storm s LEFT JOIN member m ON m.id = s.split_by
+WITH storm AS (SELECT s.*, m.name AS split_by_name FROM storm s
+  LEFT JOIN member m ON m.organization_id = s.organization_id AND m.id = s.split_by
                WHERE s.post_id = %(post_id)s AND s.organization_id = %(organization_id)s), {_SHOWN}
 SELECT storm.date_started, storm.date_last, storm.date_ended IS NOT NULL, storm.cards, storm.within_s,
        storm.date_split IS NOT NULL, storm.split_by_name,

@@ -23,16 +23,18 @@ _NEW = PreparedStatement(
     f"""
 SELECT DISTINCT d.id, i.id, n.status = {Status.CRITICAL:d}, f.incident_id IS NOT NULL
 FROM unnest(%(incident_ids)s::bigint[], %(workspaces)s::text[]) AS i(id, workspace_id)
-JOIN incident n ON n.id = i.id
-JOIN ({CHANNELS_OF_PROJECTS}) ON ip.incident_id = i.id
+JOIN incident n ON n.organization_id = ANY(%(organization_ids)s::bigint[]) AND n.id = i.id
+JOIN ({CHANNELS_OF_PROJECTS}) ON ip.organization_id = n.organization_id AND ip.incident_id = n.id
 JOIN destination d ON d.channel_id = pc.channel_id AND d.workspace_id =
   {workspace_of_channel("pc.channel_id", "i.workspace_id")}
-LEFT JOIN storm_incident f ON f.incident_id = i.id AND f.destination_id = d.id AND f.folded
+LEFT JOIN storm_incident f ON f.organization_id = n.organization_id AND f.incident_id = n.id
+  AND f.destination_id = d.id AND f.folded
 LEFT JOIN storm s ON s.organization_id = f.organization_id AND s.id = f.storm_id
 WHERE d.id = ANY(%(destination_ids)s::bigint[]) AND n.source IS NOT NULL AND NOT {is_silenced("n")}
   AND (f.incident_id IS NULL OR (s.date_ended IS NULL AND (
     n.status = {Status.CRITICAL:d} OR (s.date_split IS NOT NULL AND n.status <> {Status.CLOSED:d}))))
-  AND NOT EXISTS (SELECT FROM post c WHERE c.incident_id = i.id AND c.destination_id = d.id
+  AND NOT EXISTS (SELECT FROM post c WHERE c.organization_id = n.organization_id AND c.incident_id = n.id
+                  AND c.destination_id = d.id
                   AND c.kind = '{PostKind.CARD}')
 ORDER BY d.id, i.id
 """  # noqa: S608 - composed of constants
@@ -49,7 +51,12 @@ class NewInChannel:
     folded: bool
 
 
-def list_new(tx: Connection, incidents: Mapping[int, str | None], destination_ids: Sequence[int]) -> list[NewInChannel]:
+def list_new(
+    tx: Connection,
+    organization_ids: Collection[int],
+    incidents: Mapping[int, str | None],
+    destination_ids: Sequence[int],
+) -> list[NewInChannel]:
     """Returns which of these incidents are new in which of the locked channels, in the order of their ids.
 
     `incidents` maps incident ids to workspace ids, as for `destinations.lock_destinations`.
@@ -57,6 +64,7 @@ def list_new(tx: Connection, incidents: Mapping[int, str | None], destination_id
     rows = _NEW.rows(
         tx,
         {
+            "organization_ids": list(organization_ids),
             "incident_ids": list(incidents),
             "workspaces": list(incidents.values()),
             "destination_ids": list(destination_ids),
@@ -72,10 +80,11 @@ SELECT w.organization_id, coalesce(l.storm_cards, 5), coalesce(l.storm_within_s,
 FROM destination d
 JOIN workspace w ON w.id = d.workspace_id
 LEFT JOIN LATERAL (SELECT p.storm_cards, p.storm_within_s
-                   FROM project_channel pc JOIN project p ON p.id = pc.project_id
+                   FROM project_channel pc JOIN project p ON p.organization_id = pc.organization_id
+                     AND p.id = pc.project_id
                    WHERE pc.channel_id = d.channel_id AND p.organization_id = w.organization_id
                    ORDER BY p.storm_cards, p.storm_within_s DESC LIMIT 1) l ON true
-LEFT JOIN storm s ON s.destination_id = d.id AND s.date_ended IS NULL
+LEFT JOIN storm s ON s.organization_id = w.organization_id AND s.destination_id = d.id AND s.date_ended IS NULL
 WHERE d.id = %(id)s::bigint
 """
 )
@@ -104,7 +113,7 @@ def get_channel_state(tx: Connection, destination_id: int) -> ChannelState:
 
 
 def list_recent_cards(
-    tx: Connection, destination_id: int, since: datetime, within_s: int
+    tx: Connection, organization_id: int, destination_id: int, since: datetime, within_s: int
 ) -> list[tuple[int, bool, datetime, bool]]:
     """Returns the cards of alerts that a channel got after `since`: incident id, whether it is critical, when, and
     whether the incident had been opened at most `within_s` seconds before.
@@ -112,10 +121,11 @@ def list_recent_cards(
     rows = tx.exec_driver_sql(
         f"SELECT p.incident_id, i.status = {Status.CRITICAL:d}, p.date_added,"  # noqa: S608 - composed of constants
         " i.date_added > p.date_added - make_interval(secs => %(within_s)s)"
-        " FROM post p JOIN incident i ON i.id = p.incident_id"
-        f" WHERE p.destination_id = %(id)s AND p.kind = '{PostKind.CARD}' AND p.date_added > %(since)s"
+        " FROM post p JOIN incident i ON i.organization_id = p.organization_id AND i.id = p.incident_id"
+        " WHERE p.organization_id = %(organization_id)s AND p.destination_id = %(id)s"
+        f" AND p.kind = '{PostKind.CARD}' AND p.date_added > %(since)s"
         " AND i.source IS NOT NULL ORDER BY p.date_added, p.id",
-        {"id": destination_id, "since": since, "within_s": within_s},
+        {"organization_id": organization_id, "id": destination_id, "since": since, "within_s": within_s},
     )
     return [(row[0], row[1], row[2], row[3]) for row in rows]
 
@@ -200,25 +210,28 @@ def extend_storm(
     )
 
 
-def unfold_incidents(tx: Connection, destination_id: int, incident_ids: Collection[int]) -> None:
+def unfold_incidents(tx: Connection, organization_id: int, destination_id: int, incident_ids: Collection[int]) -> None:
     """Records that these incidents get cards of their own in a channel."""
     tx.exec_driver_sql(
         "UPDATE storm_incident SET folded = false"
-        " WHERE destination_id = %(destination_id)s AND incident_id = ANY(%(ids)s) AND folded",
-        {"destination_id": destination_id, "ids": sorted(incident_ids)},
+        " WHERE organization_id = %(organization_id)s AND destination_id = %(destination_id)s"
+        " AND incident_id = ANY(%(ids)s) AND folded",
+        {"organization_id": organization_id, "destination_id": destination_id, "ids": sorted(incident_ids)},
     )
 
 
-def unfold_reopened(tx: Connection, activity_ids: Collection[int]) -> None:
+def unfold_reopened(tx: Connection, organization_ids: Collection[int], activity_ids: Collection[int]) -> None:
     """Has incidents count as new that were reopened after their storm had ended. The log entries say which."""
     if not activity_ids:
         return
     tx.exec_driver_sql(
         "UPDATE storm_incident si SET folded = false FROM incident_activity a, storm s"  # noqa: S608 - composed of constants
-        f" WHERE a.id = ANY(%(ids)s) AND a.type = {ActivityType.STATUS_CHANGE:d}"
-        f" AND a.previous_value = {Status.CLOSED:d} AND si.incident_id = a.incident_id AND si.folded"
+        " WHERE a.organization_id = ANY(%(organization_ids)s) AND a.id = ANY(%(ids)s)"
+        f" AND a.type = {ActivityType.STATUS_CHANGE:d}"
+        f" AND a.previous_value = {Status.CLOSED:d} AND si.organization_id = a.organization_id"
+        " AND si.incident_id = a.incident_id AND si.folded"
         " AND s.organization_id = si.organization_id AND s.id = si.storm_id AND s.date_ended <= a.date_added",
-        {"ids": sorted(activity_ids)},
+        {"organization_ids": list(organization_ids), "ids": sorted(activity_ids)},
     )
 
 
@@ -227,19 +240,23 @@ _REDRAW = PreparedStatement(
 UPDATE post p SET wanted_version = p.wanted_version + 1,
   due_at = CASE WHEN p.wanted_version > p.drawn_version THEN p.due_at
                 ELSE %(now)s + make_interval(secs => %(redraw)s) END
-FROM storm s WHERE s.post_id = p.id AND (s.organization_id, s.id) IN (
-  SELECT si.organization_id, si.storm_id FROM storm_incident si WHERE si.incident_id = ANY(%(ids)s))
+FROM storm s WHERE s.organization_id = p.organization_id AND s.post_id = p.id AND (s.organization_id, s.id) IN (
+  SELECT si.organization_id, si.storm_id FROM storm_incident si
+  WHERE si.organization_id = ANY(%(organization_ids)s) AND si.incident_id = ANY(%(ids)s))
 """,
-    {"ids": "bigint[]", "now": "timestamptz", "redraw": "float8"},
+    {"organization_ids": "bigint[]", "ids": "bigint[]", "now": "timestamptz", "redraw": "float8"},
 )
 
 
-def redraw_storms(tx: Connection, incident_ids: Collection[int], now: datetime, within_s: float) -> None:
+def redraw_storms(
+    tx: Connection, organization_ids: Collection[int], incident_ids: Collection[int], now: datetime, within_s: float
+) -> None:
     """Makes the messages of storms due that count one of these incidents. The caller has locked their destinations.
 
     All changes within `within_s` seconds become one update.
     """
-    _REDRAW.execute(tx, {"ids": sorted(incident_ids), "now": now, "redraw": within_s})
+    given = {"organization_ids": list(organization_ids), "ids": sorted(incident_ids), "now": now, "redraw": within_s}
+    _REDRAW.execute(tx, given)
 
 
 def lock_calm(tx: Connection, most: int, now: datetime) -> list[tuple[int, int, int]]:
@@ -263,7 +280,7 @@ def end_storm(tx: Connection, organization_id: int, storm_id: int, now: datetime
         "  AND id = %(id)s AND date_ended IS NULL AND calm_at <= %(now)s RETURNING post_id)"
         " UPDATE post p SET wanted_version = p.wanted_version + 1,"
         " due_at = CASE WHEN p.wanted_version > p.drawn_version THEN p.due_at ELSE %(now)s END"
-        " FROM ended WHERE p.id = ended.post_id",
+        " FROM ended WHERE p.organization_id = %(organization_id)s AND p.id = ended.post_id",
         {"organization_id": organization_id, "id": storm_id, "now": now},
     )
     return bool(ended.rowcount)

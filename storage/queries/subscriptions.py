@@ -10,44 +10,62 @@ from sqlalchemy import Connection
 from storage.prepared import PreparedStatement
 
 
-def subscribe_to_all(tx: Connection, incident_ids: Sequence[int], member_id: int, now: datetime) -> None:
+def subscribe_to_all(
+    tx: Connection, organization_id: int, incident_ids: Sequence[int], member_id: int, now: datetime
+) -> None:
     """Subscribes a member to these incidents."""
     tx.exec_driver_sql(
         "INSERT INTO incident_subscription (organization_id, incident_id, member_id, date_added)"
-        " SELECT m.organization_id, i.id, m.id, %(now)s FROM member m, unnest(%(ids)s::bigint[]) AS i(id)"
-        " WHERE m.id = %(member_id)s ON CONFLICT DO NOTHING",
-        {"ids": list(incident_ids), "member_id": member_id, "now": now},
+        " SELECT %(organization_id)s, i.id, %(member_id)s, %(now)s FROM unnest(%(ids)s::bigint[]) AS i(id)"
+        " ON CONFLICT DO NOTHING",
+        {"organization_id": organization_id, "ids": list(incident_ids), "member_id": member_id, "now": now},
     )
 
 
 _SUBSCRIBE = PreparedStatement(
     "INSERT INTO incident_subscription (organization_id, incident_id, member_id, date_added)"
-    " SELECT (SELECT organization_id FROM incident WHERE id = %(incident_id)s), %(incident_id)s, id, %(now)s"
+    " SELECT %(organization_id)s, %(incident_id)s, id, %(now)s"
     " FROM unnest(%(member_ids)s) AS m(id)"
     " ON CONFLICT DO NOTHING RETURNING member_id",
-    {"incident_id": "bigint", "member_ids": "bigint[]", "now": "timestamptz"},
+    {"organization_id": "bigint", "incident_id": "bigint", "member_ids": "bigint[]", "now": "timestamptz"},
 )
 
 
-def subscribe(connection: Connection, incident_id: int, member_ids: Sequence[int], now: datetime) -> set[int]:
+def subscribe(
+    connection: Connection, organization_id: int, incident_id: int, member_ids: Sequence[int], now: datetime
+) -> set[int]:
     """Subscribes these members and returns those who were not subscribed before."""
     if not member_ids:
         return set()
-    given = {"incident_id": incident_id, "member_ids": sorted(set(member_ids)), "now": now}
+    given = {
+        "organization_id": organization_id,
+        "incident_id": incident_id,
+        "member_ids": sorted(set(member_ids)),
+        "now": now,
+    }
     return {row[0] for row in _SUBSCRIBE.rows(connection, given)}
 
 
-def ensure_subscribed(tx: Connection, incident_id: int, member_ids: Collection[int], now: datetime) -> None:
+def ensure_subscribed(
+    tx: Connection, organization_id: int, incident_id: int, member_ids: Collection[int], now: datetime
+) -> None:
     """Subscribes these members, with the next statement of the transaction."""
     if member_ids:
-        _SUBSCRIBE.defer(tx, {"incident_id": incident_id, "member_ids": sorted(set(member_ids)), "now": now})
+        given = {
+            "organization_id": organization_id,
+            "incident_id": incident_id,
+            "member_ids": sorted(set(member_ids)),
+            "now": now,
+        }
+        _SUBSCRIBE.defer(tx, given)
 
 
-def unsubscribe(connection: Connection, incident_id: int, member_id: int) -> bool:
+def unsubscribe(connection: Connection, organization_id: int, incident_id: int, member_id: int) -> bool:
     """Deletes a subscription. Returns False if there was none."""
     return bool(
         connection.exec_driver_sql(
-            "DELETE FROM incident_subscription WHERE incident_id = %(incident_id)s AND member_id = %(member_id)s",
-            {"incident_id": incident_id, "member_id": member_id},
+            "DELETE FROM incident_subscription WHERE organization_id = %(organization_id)s"
+            " AND incident_id = %(incident_id)s AND member_id = %(member_id)s",
+            {"organization_id": organization_id, "incident_id": incident_id, "member_id": member_id},
         ).rowcount
     )

@@ -57,7 +57,8 @@ def list_people(connection: Connection, organization_id: int, team_id: int) -> l
     """Returns e-mail and role of each member of the organization, whether a superuser, and whether in the team."""
     rows = connection.exec_driver_sql(
         "SELECT lower(m.email), m.role, m.superuser,"
-        " EXISTS (SELECT FROM member_team t WHERE t.member_id = m.id AND t.team_id = %(team_id)s)"
+        " EXISTS (SELECT FROM member_team t WHERE t.organization_id = m.organization_id AND t.member_id = m.id"
+        " AND t.team_id = %(team_id)s)"
         " FROM member m WHERE m.organization_id = %(organization_id)s AND m.date_removed IS NULL ORDER BY m.id",
         {"organization_id": organization_id, "team_id": team_id},
     )

@@ -23,7 +23,8 @@ def find_card(connection: Connection, workspace_id: str, channel_id: str, ts: st
     """Returns the card with that ts, or None if the message is not a card."""
     row = connection.exec_driver_sql(
         "SELECT i.organization_id, p.id, d.id, d.channel_id, i.id, i.identifier"  # noqa: S608 - composed of constants
-        " FROM post p JOIN destination d ON d.id = p.destination_id JOIN incident i ON i.id = p.incident_id"
+        " FROM post p JOIN destination d ON d.id = p.destination_id"
+        " JOIN incident i ON i.organization_id = p.organization_id AND i.id = p.incident_id"
         f" WHERE p.ts = %(ts)s AND p.kind = '{PostKind.CARD}'"
         " AND d.workspace_id = %(workspace)s AND d.channel_id = %(channel)s",
         {"ts": ts, "workspace": workspace_id, "channel": channel_id},

@@ -11,7 +11,7 @@ There are two ways to apply the rule. For a request, the projects of the caller 
 later statements receive them as the parameter `project_ids` (`of_given_projects`). For notifications, each member or
 channel is checked against the incident (`sees_incident`, `shown_in_channel`).
 
-The fragments use the table aliases named in their comments. Their arguments (`incident`, `project`, `channel`) are SQL
+The fragments use the table aliases named in their comments. Their arguments (`organization`, `incident`, …) are SQL
 expressions from this package, never values.
 """
 
@@ -26,19 +26,23 @@ VISIBLE_PROJECTS = f"""
             WHEN {SEES_ALL_PROJECTS} THEN ARRAY(SELECT pr.id FROM project pr WHERE pr.organization_id = o.id)
             ELSE ARRAY(SELECT DISTINCT pr.id
                        FROM member_team mt
-                       JOIN project_team pt ON pt.team_id = mt.team_id
-                       JOIN project pr ON pr.id = pt.project_id
-                       WHERE mt.member_id = m.id AND pr.organization_id = o.id) END"""  # noqa: S608
+                       JOIN project_team pt ON pt.organization_id = mt.organization_id AND pt.team_id = mt.team_id
+                       JOIN project pr ON pr.organization_id = pt.organization_id AND pr.id = pt.project_id
+                       WHERE mt.organization_id = o.id AND mt.member_id = m.id) END"""  # noqa: S608
 
 # For FROM or JOIN: the projects ip of an incident, each with a channel pc that its cards are posted to.
-CHANNELS_OF_PROJECTS = "incident_project ip JOIN project_channel pc ON pc.project_id = ip.project_id"
+CHANNELS_OF_PROJECTS = (
+    "incident_project ip JOIN project_channel pc"
+    " ON pc.organization_id = ip.organization_id AND pc.project_id = ip.project_id"
+)
 
 
 def sees_project(project: str) -> str:
     """Returns the condition that member m of organization o sees the incidents of a project."""
     return (
-        f"({SEES_ALL_PROJECTS} OR EXISTS (SELECT FROM project_team pt JOIN member_team mt ON mt.team_id = pt.team_id"
-        f" WHERE pt.project_id = {project} AND mt.member_id = m.id))"
+        f"({SEES_ALL_PROJECTS} OR EXISTS (SELECT FROM project_team pt"
+        " JOIN member_team mt ON mt.organization_id = pt.organization_id AND mt.team_id = pt.team_id"
+        f" WHERE pt.organization_id = o.id AND pt.project_id = {project} AND mt.member_id = m.id))"
     )
 
 
@@ -46,32 +50,33 @@ def sees_incident(incident: str) -> str:
     """Returns the condition that member m of organization o sees an incident now."""
     return (
         "(o.incidents AND m.date_removed IS NULL AND EXISTS (SELECT FROM incident_project ip"
-        f" WHERE ip.incident_id = {incident} AND {sees_project('ip.project_id')}))"
+        f" WHERE ip.organization_id = o.id AND ip.incident_id = {incident} AND {sees_project('ip.project_id')}))"
     )
 
 
-def of_given_projects(incident: str) -> str:
+def of_given_projects(organization: str, incident: str) -> str:
     """Returns the condition that an incident belongs to one of `%(project_ids)s`, the projects that the caller sees.
 
     OFFSET 0 makes the planner look up the few projects of the incident. Without it, the planner may read all incidents
     of a project.
     """
     return (
-        f"EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = {incident}"
-        " AND ip.project_id = ANY(%(project_ids)s) OFFSET 0)"
+        f"EXISTS (SELECT FROM incident_project ip WHERE ip.organization_id = {organization}"
+        f" AND ip.incident_id = {incident} AND ip.project_id = ANY(%(project_ids)s) OFFSET 0)"
     )
 
 
-def shown_in_channel(incident: str, channel: str) -> str:
+def shown_in_channel(organization: str, incident: str, channel: str) -> str:
     """Returns the condition that a project of an incident names a channel."""
     return (
-        f"EXISTS (SELECT FROM {CHANNELS_OF_PROJECTS} WHERE ip.incident_id = {incident} AND pc.channel_id = {channel})"
+        f"EXISTS (SELECT FROM {CHANNELS_OF_PROJECTS} WHERE ip.organization_id = {organization}"
+        f" AND ip.incident_id = {incident} AND pc.channel_id = {channel})"
     )
 
 
-def projects_shown_in_channel(incident: str, channel: str) -> str:
+def projects_shown_in_channel(organization: str, incident: str, channel: str) -> str:
     """Returns an array expression for the projects of an incident that name a channel: those the channel may see."""
     return (
         f"ARRAY(SELECT ip.project_id FROM {CHANNELS_OF_PROJECTS}"  # noqa: S608
-        f" WHERE ip.incident_id = {incident} AND pc.channel_id = {channel})"
+        f" WHERE ip.organization_id = {organization} AND ip.incident_id = {incident} AND pc.channel_id = {channel})"
     )

@@ -83,7 +83,7 @@ def street(database_url: str) -> Iterator[Street]:
 
 def follow(house: House, incident: IncidentHead, *names: str) -> None:
     with house.store.write() as tx:
-        followers.subscribe(tx, incident.id, [house.members[name] for name in names], NOW)
+        followers.subscribe(tx, incident.organization_id, incident.id, [house.members[name] for name in names], NOW)
 
 
 def alert_sets(house: House, incident: IncidentHead, status: Status) -> None:

@@ -77,7 +77,7 @@ def test_what_concerns_nobody_leaves_nothing_and_wakes_nobody(house: House, inci
 
 def follow(house: House, incident: IncidentHead) -> None:
     with house.store.write() as tx:
-        subscriptions.subscribe(tx, incident.id, [house.members["paul"]], NOW)
+        subscriptions.subscribe(tx, incident.organization_id, incident.id, [house.members["paul"]], NOW)
 
 
 def name_channel(house: House, _incident: IncidentHead) -> None:

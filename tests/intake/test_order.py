@@ -38,7 +38,7 @@ class Played:
         match decision.action:
             case Action.OPEN:
                 self.opened += 1
-                head = IncidentHead(self.opened, self.opened, "x", alert.status, None, decision.when, None)
+                head = IncidentHead(self.opened, self.opened, "x", alert.status, None, decision.when, None, 1)
                 self.incident = AlertIncident(head, StatusMethod.RULE_TRIGGERED, WORDS)
                 self.memory = replace(self.memory, incident_id=self.opened)
             case Action.REOPEN | Action.STATUS:

@@ -60,7 +60,7 @@ def known(house: House) -> list[Known]:
             if one.seen:
                 lifecycle.acknowledge(tx, owner, head.identifier, NOW)
             if one.owned:
-                owners.set_owner(tx, head.id, owner.member_id, NOW)
+                owners.set_owner(tx, head.organization_id, head.id, owner.member_id, NOW)
             if one.followed:
                 subscriptions.subscribe(tx, owner, head.identifier, NOW)
             if chance.random() < 0.4:

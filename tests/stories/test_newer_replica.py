@@ -117,11 +117,11 @@ def test_a_change_of_an_unknown_kind_is_left_for_a_replica_that_knows_it(world: 
     world.ask(world.ben, "subscribe 1")
     world.rest()
     with world.store.write() as tx:
-        incident_id, activity_id = tx.exec_driver_sql(
+        organization_id, incident_id, activity_id = tx.exec_driver_sql(
             "INSERT INTO incident_activity (incident_id, type, date_added) SELECT id, 199, now() FROM incident"
-            " RETURNING incident_id, id"
+            " RETURNING organization_id, incident_id, id"
         ).one()
-        outbox.record_change(tx, incident_id, activity_id, now=world.store.clock.now())
+        outbox.record_change(tx, organization_id, incident_id, activity_id, now=world.store.clock.now())
     world.ask(world.ada, "comment 1 still burning")
     world.ben.wait_for_message(containing="still burning")
     world.slack.wait_until(
@@ -142,9 +142,8 @@ def test_an_entry_of_an_unknown_kind_is_left_out_where_people_read(world: World)
             "INSERT INTO incident_activity (incident_id, type, comment, date_added)"
             " SELECT id, 199, 'what the newer one says', now() FROM incident"
         )
-        outbox.record_change(
-            tx, tx.exec_driver_sql("SELECT id FROM incident").scalar_one(), now=world.store.clock.now()
-        )
+        organization_id, incident_id = tx.exec_driver_sql("SELECT organization_id, id FROM incident").one()
+        outbox.record_change(tx, organization_id, incident_id, now=world.store.clock.now())
     world.rest()
     card = world.slack.messages(world.cast.checkout)[-1]
     for shown in (card.text, world.seen_by(world.ada, 1), world.ask(world.ada, "activity 1").text):

@@ -218,8 +218,10 @@ def test_nobody_waits_for_delivery_to_change_an_incident_twice_in_one_go(owned: 
     owned.apply(WITHOUT_BEN, prune=True)
     owned.rest()
     with owned.store.write() as delivery:  # what expands a change locks the channels of the cards first
-        (incident_id,) = delivery.exec_driver_sql("SELECT id FROM incident").one()
-        locked = lock_destinations(delivery, {incident_id: "T0001"}, [], owned.store.clock.now())
+        organization_id, incident_id = delivery.exec_driver_sql("SELECT organization_id, id FROM incident").one()
+        locked = lock_destinations(
+            delivery, {incident_id: "T0001"}, [], owned.store.clock.now(), organization_ids=[organization_id]
+        )
         assert locked.ids
         # Reopened, and released by who lost access: two entries of the log, each of which makes the card due.
         assert "You reopened #1 Payments fail." in owned.ask(owned.ada, "reopen 1").text

@@ -141,12 +141,14 @@ def test_a_message_that_was_sent_while_a_change_was_expanded_does_not_wait_for_a
     (message,) = asked(owned)
     with owned.store.write() as tx:
         ids = list(tx.exec_driver_sql("SELECT id FROM incident").scalars())
-        owner_reminders.redraw_messages(tx, ids, [], owned.store.clock.now())  # its conversation was not locked before
+        organization_ids = list(tx.exec_driver_sql("SELECT id FROM organization").scalars())
+        # Its conversation was not locked before.
+        owner_reminders.redraw_messages(tx, organization_ids, ids, [], owned.store.clock.now())
     owned.rest()
     with owned.store.write() as tx:
         tx.exec_driver_sql("UPDATE incident SET status = 20")
         locked = list(tx.exec_driver_sql("SELECT id FROM destination FOR NO KEY UPDATE").scalars())
-        owner_reminders.redraw_messages(tx, ids, locked, owned.store.clock.now())
+        owner_reminders.redraw_messages(tx, organization_ids, ids, locked, owned.store.clock.now())
         destinations.reschedule_destinations(tx, locked, owned.store.clock.now())
     owned.bot.delivery.wake(Work.POSTS)
     message.wait_for(lambda m: "Critical" in m.text)

@@ -157,7 +157,7 @@ def test_a_card_that_is_posted_while_a_silence_is_being_made_shows_it(world: Wor
         ).one()
         assert hold_matching(silencing, organization_id, again, now).incidents == 1
         with world.store.write() as tx:
-            redraw_cards(tx, [incident_id], now)
+            redraw_cards(tx, organization_id, [incident_id], now)
         world.rest()
         assert "Silenced" not in cards(world)[-1].text
     world.rest()
