@@ -27,7 +27,7 @@ from bot.digests import schedule_text, zones
 from bot.digests.drafts import parse_filters
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import EMOJI_NAME
-from bot.organization.calls import CallEntry
+from bot.organization.calls import CallEntry, check_calls
 from bot.organization.durations import LongDuration, Retention, StormWindow
 from bot.organization.references import check_references
 from bot.organization.tree import Mistake, NotReadable, Tree, format_path, format_value, parse_tree
@@ -274,6 +274,8 @@ def parse(text: str, name: str) -> OrganizationFile:
         file = OrganizationFile.model_validate(_without_nulls(tree.value))
     except ValidationError as error:
         mistakes += [_build_mistake(tree, dict(item)) for item in error.errors(include_url=False)]
+    if not mistakes:  # a wrong role or team would let rules of calls look wrong, too
+        mistakes += check_calls(tree)
     if file is None or mistakes:
         mistakes.sort(key=lambda mistake: mistake.line)
         lines = [mistake.format(name) for mistake in mistakes[:MAX_MISTAKES_SHOWN]]

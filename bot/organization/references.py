@@ -11,13 +11,12 @@ from typing import Any
 
 from bot.digests.drafts import parse_filters
 from bot.incidents.errors import InvalidInput
-from bot.organization.calls import check_calls
 from bot.organization.tree import Mistake, Tree, format_path, format_value
 from bot.organization.tree import Path as TreePath
 
 
 def check_references(tree: Tree) -> Iterator[Mistake]:
-    """Finds what stands twice, names of what is not there, and rules of calls that do not work."""
+    """Finds what stands twice, and names of what is not there."""
     assert isinstance(tree.value, dict)
     for section, key in (
         ("teams", "slug"),
@@ -47,7 +46,6 @@ def check_references(tree: Tree) -> Iterator[Mistake]:
                     yield Mistake(tree.line(path), format_path(path), f"there is no team {format_value(slug)}{hint}")
 
     yield from _check_digest_references(tree, known)
-    yield from check_calls(tree)
 
 
 def _check_digest_references(tree: Tree, teams: set[str]) -> Iterator[Mistake]:

@@ -84,6 +84,17 @@ def test_what_can_call_nobody_is_named_with_its_line(old: str, new: str, mistake
     assert any(line.startswith(mistake) for line in caught.value.lines), caught.value.lines
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [("role: owner", "role: emperor", "members[0].role"), ("[payments]", "[paymens]", "members[1].teams")],
+)
+def test_a_wrong_role_or_team_is_one_mistake_and_not_also_one_of_the_calls(old: str, new: str, where: str) -> None:
+    with pytest.raises(BadFile) as caught:
+        parse(ACME.replace(old, new), "acme.yaml")
+    (line,) = caught.value.lines
+    assert where in line
+
+
 def test_the_difference_shows_the_calls_and_applying_twice_changes_nothing(store: Store) -> None:
     def run(text: str, *, dry_run: bool = False) -> list[Change]:
         return apply(store, parse(text, "acme.yaml"), NOW, prune=False, dry_run=dry_run).changes
