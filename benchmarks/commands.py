@@ -3,9 +3,9 @@
 Floor and bot run as processes of their own on the same database, each in a workspace of its own, and are asked in
 turn, so that whatever else the machine does slows both. The sandbox times each command from sending its envelope to
 receiving its acknowledgement. The CPU is that of the process and of the backends that serve it, everything that the
-command sets off included. The floor of reads fetches the rows; that of changes commits one UPDATE and one INSERT, in
-one round trip or in four. `--incidents` may be given several times; `--folder` keeps the databases for the next
-run.
+command sets off included. The floor of reads fetches the rows, and for one row of the table finds the caller too and
+answers with a line for each; that of changes commits one UPDATE and one INSERT, in one round trip or in four.
+`--incidents` may be given several times; `--folder` keeps the databases for the next run.
 """
 
 from __future__ import annotations
@@ -55,10 +55,12 @@ class Case:
     wanted_ratio: float | None = None  # of its time to that of the floor
     wanted_cpu_ms: float | None = None
     wanted_cpu_ratio: float | None = None
+    only_manager: bool = False
 
 
 READS = (
     Case("list", "list", "list", wanted_cpu_ratio=1.3),
+    Case("list; floor that finds the caller and answers", "list", "answered list", only_manager=True),
     Case("list, Next to page 2", "list", "list", page=0),
     Case("list, Next to page 500", "list", "list", page=PAGE_500),
     Case("list team:team-3", "list team:team-3", "list"),
@@ -114,6 +116,8 @@ def _measure(server: str, incidents: int, rounds: int, reads: Sequence[Case], wr
                 print(_HEADING)
             for case in reads:
                 for who, label in _PEOPLE.items():
+                    if case.only_manager and who != seed.MANAGER:
+                        continue
                     press = _press(people[who], case.page) if case.page is not None else None
                     # Who sees few incidents, or a small table, has no such page.
                     if case.page is None or (press and case.page < incidents // seed.OPEN_ONE_IN):
@@ -285,7 +289,7 @@ def _row(case: Case, who: str, times: list[float], floor: list[float], used: Use
         return  # the table has what differs
     name, varied = case.name if of_manager else f"{case.name}, {who}", table.measure_variation(floor)
     table.record(Row(name, "ms", p50, base, varied, used.bot, used.bot_backends, wanted_ratio=case.wanted_ratio))
-    if of_manager and (case.wanted_cpu_ms or case.wanted_cpu_ratio):
+    if of_manager and (case.wanted_cpu_ms or case.wanted_cpu_ratio or case.only_manager):
         wanted, ratio = case.wanted_cpu_ms, case.wanted_cpu_ratio
         table.record(Row(f"{name}: CPU", "ms", cpu, floor_cpu, varied, wanted=wanted, wanted_ratio=ratio))
 
