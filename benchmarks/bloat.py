@@ -25,7 +25,7 @@ from sqlalchemy import Connection
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from benchmarks.commands import fill
-from storage.embedded import scratch_postgres
+from storage.embedded import as_superuser, scratch_postgres
 from storage.engine import Store, create_pool
 from storage.errors import Contended
 from storage.queries import (
@@ -117,7 +117,7 @@ def main() -> None:
     changes = chosen.changes
     with scratch_postgres() as server:
         url = fill(server, INCIDENTS)
-        with closing(create_pool(url, statement_timeout_ms=0, autocommit=True).connect()) as connection:
+        with closing(create_pool(as_superuser(url), statement_timeout_ms=0, autocommit=True).connect()) as connection:
             for statement in _PREPARE.format(channels=CHANNELS, members=MEMBERS, digests=DIGESTS).split(";"):
                 connection.exec_driver_sql(statement)
             connection.exec_driver_sql("VACUUM (FULL, ANALYZE)")

@@ -33,7 +33,7 @@ from benchmarks.plain_client import PlainClient
 from benchmarks.table import Row
 from sandbox import Person, Sandbox, payloads
 from sandbox.records import Channel
-from storage.embedded import EmbeddedPostgres
+from storage.embedded import ROLE, EmbeddedPostgres, as_superuser
 from storage.engine import create_pool
 from storage.migrate import migrate
 
@@ -163,11 +163,11 @@ def fill(server: str, incidents: int) -> str:
     """A database of the server with that many incidents, made unless it is there; gives its URL."""
     name = f"bench_{incidents}"
     url = make_url(server).set(database=name).render_as_string(hide_password=False)
-    engine = create_pool(server, statement_timeout_ms=0, autocommit=True)
+    engine = create_pool(as_superuser(server), statement_timeout_ms=0, autocommit=True)
     with engine.connect() as connection:
         there = connection.exec_driver_sql("SELECT 1 FROM pg_database WHERE datname = %(n)s", {"n": name}).first()
         if there is None:
-            connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
+            connection.exec_driver_sql(f'CREATE DATABASE "{name}" OWNER {ROLE}')
     engine.dispose()
     migrate(url)  # one that was kept may be an earlier version's
     if there is None:

@@ -41,7 +41,7 @@ from bot.intake.server import HttpServer
 from bot.intake.tokens import Source, new_token, token_hash
 from sandbox import Person, Sandbox
 from sandbox.records import Channel
-from storage.embedded import EmbeddedPostgres
+from storage.embedded import ROLE, EmbeddedPostgres, as_superuser
 from storage.engine import Store, create_pool
 from storage.migrate import migrate
 from storage.models import Organization, Project
@@ -71,10 +71,11 @@ def main() -> None:
 def _copied(server: str, kept: str) -> str:
     """A copy of a database, in place of the last run's; gives its URL."""
     name = f"{make_url(kept).database}_intake"
-    engine = create_pool(server, statement_timeout_ms=0, autocommit=True)
+    template = make_url(kept).database
+    engine = create_pool(as_superuser(server), statement_timeout_ms=0, autocommit=True)
     with engine.connect() as connection:
         connection.exec_driver_sql(f'DROP DATABASE IF EXISTS "{name}"')
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}" TEMPLATE "{make_url(kept).database}" STRATEGY FILE_COPY')
+        connection.exec_driver_sql(f'CREATE DATABASE "{name}" OWNER {ROLE} TEMPLATE "{template}" STRATEGY FILE_COPY')
     engine.dispose()
     url = make_url(server).set(database=name).render_as_string(hide_password=False)
     migrate(url)
@@ -135,7 +136,7 @@ def _slowed(url: str, token: str, seconds: float, write: Callable[[str], object]
 
 def _written_out(url: str) -> None:
     """Has the database write down what came before, which is not what is measured next."""
-    engine = create_pool(url, statement_timeout_ms=0, autocommit=True)
+    engine = create_pool(as_superuser(url), statement_timeout_ms=0, autocommit=True)
     with engine.connect() as connection:
         connection.exec_driver_sql("VACUUM ANALYZE")
         connection.exec_driver_sql("CHECKPOINT")

@@ -34,7 +34,7 @@ from bot.incidents.filters import ListQuery
 from bot.incidents.maintenance import Maintenance
 from bot.messages.handoff import ALSO_OPEN_SHOWN
 from bot.people import overview
-from storage.embedded import EmbeddedPostgres
+from storage.embedded import ROLE, EmbeddedPostgres, as_superuser
 from storage.engine import Store, create_pool
 from storage.migrate import migrate
 from storage.queries import (
@@ -280,15 +280,16 @@ def main() -> None:
     chosen = parser.parse_args()
     with EmbeddedPostgres(chosen.folder, durable=False) as server:
         url = make_url(server).set(database=NAME).render_as_string(hide_password=False)
-        with closing(create_pool(server, autocommit=True, with_settings=False).connect()) as connection:
+        admin = as_superuser(url)
+        with closing(create_pool(as_superuser(server), autocommit=True, with_settings=False).connect()) as connection:
             known = connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = :name"), {"name": NAME})
             if not known:
-                connection.execute(text(f"CREATE DATABASE {NAME}"))
+                connection.execute(text(f"CREATE DATABASE {NAME} OWNER {ROLE}"))
         migrate(url)
         if not known:
-            with closing(create_pool(url, statement_timeout_ms=0).connect()) as connection:
+            with closing(create_pool(admin, statement_timeout_ms=0).connect()) as connection:
                 fill(connection, INCIDENTS, organizations=1, projects=PROJECTS, open_one_in=OPEN_ONE_IN)
-            with closing(create_pool(url, statement_timeout_ms=0, autocommit=True).connect()) as connection:
+            with closing(create_pool(admin, statement_timeout_ms=0, autocommit=True).connect()) as connection:
                 for statement in (*_CROWD.split(";"), "VACUUM ANALYZE"):
                     connection.execute(text(statement))
         out.write(f"load {os.getloadavg()[0]:.1f}\n\n")

@@ -30,7 +30,7 @@ from bot.slack.clients import Clients
 from bot.transfer.moving import Move
 from sandbox import Person, Sandbox
 from storage.audit_rows import Actor, AuditOrigin
-from storage.embedded import EmbeddedPostgres
+from storage.embedded import ROLE, EmbeddedPostgres, as_superuser
 from storage.engine import Store, create_pool
 from storage.migrate import migrate
 
@@ -50,7 +50,6 @@ TABLES = (
     "alert_memory",
     "post",
 )
-
 _ORGANIZATIONS = """
 INSERT INTO organization (slug, name, last_identifier)
   SELECT 'org-' || n, 'Organization ' || n, :each FROM generate_series(1, :organizations) n;
@@ -306,14 +305,14 @@ def main() -> None:
     with EmbeddedPostgres(arguments.folder, durable=False) as url:
         for incidents in arguments.incidents:
             name = f"incidents_{incidents}"
-            engine = create_pool(url, autocommit=True, with_settings=False)
+            engine = create_pool(as_superuser(url), autocommit=True, with_settings=False)
             with engine.connect() as connection:
                 known = connection.scalar(text("SELECT count(*) FROM pg_database WHERE datname = :n"), {"n": name})
                 if not known:
-                    connection.execute(text(f"CREATE DATABASE {name}"))
+                    connection.execute(text(f"CREATE DATABASE {name} OWNER {ROLE}"))
             engine.dispose()
             database = make_url(url).set(database=name).render_as_string(hide_password=False)
-            engine = create_pool(database, statement_timeout_ms=0)
+            engine = create_pool(as_superuser(database), statement_timeout_ms=0)
             print(f"{incidents:,} incidents; load {os.getloadavg()[0]:.1f}", flush=True)
             migrate(database)
             if not known:
@@ -325,9 +324,9 @@ def main() -> None:
             measure(database)
             if arguments.move:
                 other = make_url(url).set(database=f"{name}_other").render_as_string(hide_password=False)
-                engine = create_pool(url, autocommit=True, with_settings=False)
+                engine = create_pool(as_superuser(url), autocommit=True, with_settings=False)
                 with engine.connect() as connection:
-                    connection.execute(text(f"CREATE DATABASE {name}_other"))
+                    connection.execute(text(f"CREATE DATABASE {name}_other OWNER {ROLE}"))
                 engine.dispose()
                 measure_move(database, other, arguments.move)
             print(f"load {os.getloadavg()[0]:.1f}", flush=True)

@@ -9,13 +9,22 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, Table
+from sqlalchemy import URL, Connection, DateTime, Table, create_engine
 
+from storage.embedded import ROLE, as_superuser
 from storage.engine import Store
 from storage.models import Base
 
 # The rows of each table that has any, by the text of the file.
 _APPLIED: dict[str, list[tuple[Table, list[dict[str, Any]]]]] = {}
+
+
+def let_triggers_be_left_out(server: str | URL) -> None:
+    """Lets the bot's role of a server leave out triggers, as fixtures do. The policies bind it all the same."""
+    engine = create_engine(as_superuser(server), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"GRANT SET ON PARAMETER session_replication_role TO {ROLE}")
+    engine.dispose()
 
 
 def insert_applied(store: Store, organization: str, now: datetime) -> bool:

@@ -18,10 +18,11 @@ import pytest
 import uvicorn.server
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url, text
 
-from storage.embedded import scratch_postgres
+from storage.embedded import ROLE, as_superuser, scratch_postgres
 from storage.migrate import migrate
 from storage.models import Base
 from storage.queries import direct_messages, outbox
+from tests.applied import let_triggers_be_left_out
 from tests.clock import DAYS_AHEAD, ahead, choose_date, find_shadows_first, shadow_database_time
 from tests.compiled import share_compiled_statements
 from tests.held import watched
@@ -98,21 +99,22 @@ def pytest_configure_node(node: Any) -> None:
 
 @pytest.fixture(scope="session")
 def worker_database(request: pytest.FixtureRequest) -> Iterator[URL]:
-    """This worker's copy of a database that was migrated once for all."""
+    """This worker's copy of a database that was migrated once for all, with the bot's role: no superuser."""
     server = make_url(server_of(request.config))
     name = "test_" + getattr(request.config, "workerinput", {}).get("workerid", "alone")
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    engine = create_engine(as_superuser(server), isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MAKING_THE_TEMPLATE})
         known = connection.scalars(text("SELECT datname FROM pg_database")).all()
         if TEMPLATE not in known:
             if "unfinished" in known:  # another worker's migration failed: have it fail here too
                 connection.execute(text("DROP DATABASE unfinished WITH (FORCE)"))
-            connection.execute(text("CREATE DATABASE unfinished"))
+            let_triggers_be_left_out(server)
+            connection.execute(text(f"CREATE DATABASE unfinished OWNER {ROLE}"))
             shadow_database_time(server.set(database="unfinished"))
             migrate(server.set(database="unfinished"))
             connection.execute(text(f"ALTER DATABASE unfinished RENAME TO {TEMPLATE}"))
-        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}"))
+        connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} OWNER {ROLE}"))
     engine.dispose()
     find_shadows_first(server.set(database=name))
     yield server.set(database=name)
@@ -120,7 +122,7 @@ def worker_database(request: pytest.FixtureRequest) -> Iterator[URL]:
 
 @pytest.fixture(scope="session")
 def cleaner(worker_database: URL) -> Iterator[Engine]:
-    engine = create_engine(worker_database, isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True)
+    engine = create_engine(as_superuser(worker_database), isolation_level="AUTOCOMMIT", pool_size=1, pool_pre_ping=True)
     yield engine
     engine.dispose()
 

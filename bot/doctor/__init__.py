@@ -53,7 +53,7 @@ def examine(settings: Settings, report: Callable[[Finding], None]) -> bool:
     """Checks everything, and calls `report` for each finding. Returns whether nothing is wrong."""
     sound = True
     for finding in _check_all(settings):
-        sound = sound and finding.fix is None
+        sound = sound and finding.sound
         report(finding)
     return sound
 

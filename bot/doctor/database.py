@@ -32,12 +32,25 @@ def check_session(store: Store) -> Iterator[Finding]:
         role = queries.get_role(connection)
         extension = queries.find_trigrams(connection)
     yield judge_timeouts(in_force)
-    rights = "reads and writes the tables" + (" and may change the schema" if role.may_migrate else "")
-    if role.superuser:
-        rights += "; it is a superuser, which the bot has no need of (docs/database.md)"
-    yield Finding("role", f"{role.name} {rights}")
+    yield judge_role(role)
     if extension is not None:
         yield Finding("extension", f"pg_trgm {extension}")
+
+
+def judge_role(role: queries.RoleRow) -> Finding:
+    """What the role may do. Row-level security should bind it; the bot works without, so that is no fault."""
+    rights = "reads and writes the tables" + (" and may change the schema" if role.may_migrate else "")
+    if not role.superuser and not role.bypasses_row_security:
+        return Finding("role", f"{role.name} {rights}")
+    power = "is a superuser" if role.superuser else "has BYPASSRLS"
+    says = f"{role.name} {rights}; it {power}, so row-level security does not protect organizations from each other"
+    fix = f"Run ALTER ROLE {role.quoted_name} NOSUPERUSER NOBYPASSRLS as another superuser."
+    if role.superuser and (role.first or not role.owns_tables):
+        fix = (
+            "Give the tables to a role that is no superuser: docs/database.md has the statements under"
+            ' "From a superuser to a plain role".'
+        )
+    return Finding("role", says, fix, works=True)
 
 
 def judge_timeouts(in_force_ms: Mapping[str, int]) -> Finding:

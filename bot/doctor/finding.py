@@ -17,12 +17,19 @@ class Finding:
     what: str
     says: str
     fix: str | None = None  # how to fix it; None: nothing is wrong
+    works: bool = False  # the bot works nevertheless, so that `doctor` does not fail for it
+
+    @property
+    def sound(self) -> bool:
+        """Whether `doctor` passes it."""
+        return self.fix is None or self.works
 
     def line(self) -> str:
         """The line that is printed."""
         if self.fix is None:
             return f"ok     {self.what}: {self.says}"
-        return f"FAULT  {self.what}: {self.says}{'' if self.says.endswith('?') else '.'} {self.fix}"
+        level = "WARN " if self.works else "FAULT"
+        return f"{level}  {self.what}: {self.says}{'' if self.says.endswith('?') else '.'} {self.fix}"
 
 
 def get_reason(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from storage.embedded.binaries import get_binaries
 from storage.embedded.errors import build_os_error
 from storage.embedded.homes import ServerHome, resolve_home
 from storage.embedded.lock import try_lock
-from storage.embedded.server import START_S, Server, build_url, connect
+from storage.embedded.server import START_S, Server, build_url, prepare_role
 from storage.errors import EmbeddedPostgresError
 
 SHARER_POLL_S = 0.2  # how often a sharer checks whether the owner is gone
@@ -57,7 +57,7 @@ class EmbeddedPostgres:
         return self._is_owner
 
     def start(self) -> str:
-        """Start the server, or find it running. Returns the SQLAlchemy URL of its database `tocsin`.
+        """Start the server, or find it running. Returns the SQLAlchemy URL of its database `tocsin`, with a plain role.
 
         Raises EmbeddedPostgresError, whose text is for the person who started the bot.
         """
@@ -131,6 +131,7 @@ class EmbeddedPostgres:
             if self._stopping.is_set():
                 return
             server.create_database()
+            prepare_role(home)
             self._mark_running(home, owner=True)
             server.wait(self._woken)
             if not self._stopping.is_set():
@@ -143,7 +144,7 @@ class EmbeddedPostgres:
         """During startup, check that the owner's server answers. Then wait until it is time to try the lock again."""
         if not self._startup_ended.is_set():
             try:
-                connect(home).close()
+                prepare_role(home)  # the owner of the server may be of a version that does not know the role
             except psycopg2.OperationalError as error:
                 if time.monotonic() > self._deadline:
                     raise EmbeddedPostgresError(

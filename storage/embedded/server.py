@@ -19,6 +19,7 @@ from storage.embedded.binaries import Binaries
 from storage.embedded.cluster import SUPERUSER
 from storage.embedded.errors import build_program_error
 from storage.embedded.homes import ServerHome
+from storage.embedded.role import ROLE, hand_over
 from storage.errors import EmbeddedPostgresError
 
 DATABASE = "tocsin"
@@ -60,9 +61,10 @@ NOT_DURABLE_SETTINGS = {"fsync": "off", "full_page_writes": "off", "max_connecti
 
 
 def build_url(home: ServerHome) -> URL:
+    """The URL of the bot's database, with the bot's role."""
     return URL.create(
         "postgresql+psycopg2",
-        username=SUPERUSER,
+        username=ROLE,
         database=DATABASE,
         # Empty options override PGOPTIONS.
         query={"host": str(home.socket_folder), "port": str(PORT), "options": ""},
@@ -70,10 +72,19 @@ def build_url(home: ServerHome) -> URL:
 
 
 def connect(home: ServerHome, database: str = DATABASE) -> Connection:
-    """Connect to the server, whichever process owns it. Raises psycopg2.OperationalError."""
+    """Connect to the server as its superuser, whichever process owns it. Raises psycopg2.OperationalError."""
     return psycopg2.connect(
         host=str(home.socket_folder), port=PORT, user=SUPERUSER, dbname=database, connect_timeout=5, options=""
     )
+
+
+def prepare_role(home: ServerHome) -> None:
+    """Have the bot's role own the bot's database. Raises psycopg2.Error, EmbeddedPostgresError."""
+    connection = connect(home)
+    try:
+        hand_over(connection)
+    finally:
+        connection.close()
 
 
 class Server:

@@ -48,7 +48,11 @@ class RoleRow:
     """The role that the bot connects with."""
 
     name: str
+    quoted_name: str  # as SQL has it
     superuser: bool
+    bypasses_row_security: bool  # by a privilege of its own
+    owns_tables: bool  # itself, not as a member of another role or as a superuser
+    first: bool  # the superuser whom initdb made: the server needs it, and keeps it a superuser
     may_migrate: bool  # owns the schema's tables, and may create others
 
 
@@ -63,7 +67,9 @@ def get_timeouts_ms(connection: Connection, names: Sequence[str]) -> dict[str, i
 def get_role(connection: Connection) -> RoleRow:
     """Returns the role of the session."""
     row = connection.exec_driver_sql(
-        "SELECT r.rolname, r.rolsuper, has_schema_privilege(current_schema(), 'CREATE')"
+        "SELECT r.rolname, quote_ident(r.rolname), r.rolsuper, r.rolbypassrls,"
+        " EXISTS (SELECT FROM pg_class c WHERE c.oid = to_regclass('alembic_version') AND c.relowner = r.oid),"
+        " r.oid = 10, has_schema_privilege(current_schema(), 'CREATE')"
         " AND coalesce((SELECT pg_has_role(c.relowner, 'USAGE') FROM pg_class c"
         "               WHERE c.oid = to_regclass('alembic_version')), true)"
         " FROM pg_roles r WHERE r.rolname = current_user"

@@ -11,6 +11,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from bot.cli import main
 from sandbox import Sandbox, SeenMessage
+from storage.embedded import ROLE, as_superuser
 from storage.embedded.binaries import get_wheel_folder
 from storage.engine import Store
 from storage.queries.restoration import NUMBERS_SKIPPED
@@ -29,7 +30,7 @@ def dump(database_url: str, tmp_path: Path) -> Iterator[Callable[[], Restore]]:
     """Makes a backup with pg_dump; gives what restores it with pg_restore into another database."""
     url = make_url(database_url)
     restored = url.set(database=f"{url.database}_restored")
-    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    engine = create_engine(as_superuser(url), isolation_level="AUTOCOMMIT")
 
     def run(program: str, *arguments: str) -> None:
         where = ["--host", str(url.query["host"]), "--port", str(url.query["port"]), "--username", str(url.username)]
@@ -41,7 +42,7 @@ def dump(database_url: str, tmp_path: Path) -> Iterator[Callable[[], Restore]]:
 
         def restore() -> str:
             with engine.connect() as connection:
-                connection.execute(text(f"CREATE DATABASE {restored.database}"))
+                connection.execute(text(f"CREATE DATABASE {restored.database} OWNER {ROLE}"))
             run("pg_restore", "--no-owner", "--exit-on-error", f"--dbname={restored.database}", file)
             find_shadows_first(restored)
             return restored.render_as_string()

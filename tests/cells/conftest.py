@@ -27,7 +27,7 @@ from bot.slack.manifest import manifest
 from sandbox import Answer, Person, Sandbox
 from sandbox.records import Channel
 from storage.clock import Clock
-from storage.embedded import EmbeddedPostgres
+from storage.embedded import ROLE, EmbeddedPostgres, as_superuser
 from storage.embedded.scratch import scratch_folder
 from storage.engine import Store
 from storage.migrate import migrate
@@ -61,7 +61,7 @@ class SecondServer:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / "data"
         self.start()
-        self._run(f"CREATE DATABASE {TEMPLATE}")
+        self._run(f"CREATE DATABASE {TEMPLATE} OWNER {ROLE}")
         template = self._url.set(database=TEMPLATE)
         shadow_database_time(template)
         migrate(template)
@@ -82,13 +82,13 @@ class SecondServer:
 
     def create_database(self) -> URL:
         """An empty database with the current schema."""
-        self._run("DROP DATABASE IF EXISTS cell WITH (FORCE)", f"CREATE DATABASE cell TEMPLATE {TEMPLATE}")
+        self._run("DROP DATABASE IF EXISTS cell WITH (FORCE)", f"CREATE DATABASE cell TEMPLATE {TEMPLATE} OWNER {ROLE}")
         made = self._url.set(database="cell")
         find_shadows_first(made)
         return made
 
     def _run(self, *statements: str) -> None:
-        engine = create_engine(self._url, isolation_level="AUTOCOMMIT")
+        engine = create_engine(as_superuser(self._url), isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             for statement in statements:
                 connection.execute(text(statement))

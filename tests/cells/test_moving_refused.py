@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL, text
+from sqlalchemy import URL, create_engine, text
 
 from bot.cells import opening
 from bot.doctor import _check_delivery
 from bot.transfer import moving
+from storage.embedded import as_superuser
 from storage.engine import Store
 from storage.queries import moving as queries
 from tests.cells.conftest import ACME, find
@@ -159,12 +160,14 @@ def test_a_role_that_does_not_own_the_tables_is_noticed_before_anything_is_chang
     role = f"bot_{uuid.uuid4().hex[:12]}"
     with databases.first.read() as connection:
         assert queries.owns_tables(connection)
-    with databases.first.write() as tx:
+    admin = create_engine(as_superuser(databases.first.url))
+    with admin.begin() as tx:
         tx.exec_driver_sql(f"CREATE ROLE {role}")
         tx.exec_driver_sql(f"SET LOCAL ROLE {role}")
         assert not queries.owns_tables(tx)
         tx.exec_driver_sql("RESET ROLE")
         tx.exec_driver_sql(f"DROP ROLE {role}")
+    admin.dispose()
     databases.patching.setattr(queries, "owns_tables", lambda _connection: False)
     assert "acme is not moved: moving takes the role that owns the tables" in databases.refuse("two")
     assert find(databases.first, UNFINISHED) == 0

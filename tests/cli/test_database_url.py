@@ -11,10 +11,11 @@ import psycopg2
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, text
 
 from bot.cli import main
 from storage import preflight
+from storage.embedded import as_superuser
 from storage.engine import Store, create_pool, translate_errors
 from storage.errors import DatabaseAway
 from storage.migrate import HEAD, migrate
@@ -216,7 +217,7 @@ class Fresh:
 
 @pytest.fixture
 def fresh(database_url: str) -> Iterator[Fresh]:
-    made = Fresh(make_url(database_url))
+    made = Fresh(as_superuser(database_url))
     made.make()
     yield made
     made.clear()

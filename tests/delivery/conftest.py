@@ -21,6 +21,7 @@ from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.lifecycle import Declaration
 from sandbox import Person, Sandbox, SeenMessage
+from storage.embedded import ROLE, as_superuser
 from storage.engine import Store
 from storage.migrate import migrate
 from storage.url import normalise_url
@@ -288,9 +289,9 @@ def jumping(request: pytest.FixtureRequest) -> Iterator[tuple[str, DatabaseClock
     """A migrated database and its clock."""
     server = make_url(server_of(request.config))
     url = server.set(database="jumping").render_as_string(hide_password=False)
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    admin = create_engine(as_superuser(server), isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql("CREATE DATABASE jumping")
+        connection.exec_driver_sql(f"CREATE DATABASE jumping OWNER {ROLE}")
     clock = DatabaseClock(url)
     clock.set_up()
     migrate(url)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import make_url, select, text
+from sqlalchemy import create_engine, make_url, select, text
 
 from bot.cli import main
-from bot.doctor.database import judge_timeouts
+from bot.doctor.database import judge_role, judge_timeouts
 from bot.intake.tokens import Source, new_token, token_hash
 from bot.organization.apply import apply
 from bot.organization.file import load
@@ -22,10 +23,12 @@ from bot.secret_box import SecretBox
 from bot.slack.manifest import EVENTS, SCOPES
 from sandbox import Sandbox
 from storage.clock import Clock
+from storage.embedded import as_superuser
 from storage.engine import Store
 from storage.models import IntakeToken
 from storage.queries import outbox, pacing
 from storage.queries.destinations import ensure_destination
+from storage.queries.doctor import RoleRow
 from storage.queries.intake_tokens import record_token_refusal
 from storage.queries.replicas import ReplicaRow, record_replica
 from storage.queries.tokens import insert_token
@@ -44,6 +47,8 @@ members:
 """
 KEY = "correct-horse-battery-staple"
 PASSWORD = "geheim-und-lang"
+UNBOUND = "so row-level security does not protect organizations from each other"
+MENDED = 'a role that is no superuser: docs/database.md has the statements under "From a superuser to a plain role"'
 
 
 @contextmanager
@@ -557,24 +562,59 @@ def test_timeouts_that_are_not_in_force() -> None:
     assert line.startswith("FAULT  time-outs: statement_timeout is 0 ms instead of 2000. Something between")
 
 
-def test_a_role_with_the_least_rights_is_told_from_a_superuser(patient: Patient, database_url: str) -> None:
-    assert any("it is a superuser" in line for line in patient.examined()[1])
-    with patient.store.write() as tx:
-        name = tx.exec_driver_sql("SELECT current_database()").scalar_one()
-        role = f"least_{name}"
-        for statement in (
-            f"CREATE ROLE {role} LOGIN PASSWORD '{PASSWORD}'",
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}",
-        ):
-            tx.exec_driver_sql(statement)
+@pytest.mark.parametrize(
+    ("privileges", "end"),
+    [
+        ("", ""),
+        (
+            "BYPASSRLS",
+            "; it has BYPASSRLS, {unbound}. Run ALTER ROLE {role} NOSUPERUSER NOBYPASSRLS as another superuser.",
+        ),
+        (
+            "SUPERUSER",
+            " and may change the schema; it is a superuser, {unbound}. Give the tables to {page}.",
+        ),
+    ],
+)
+def test_a_role_that_row_level_security_does_not_bind_is_a_warning(
+    patient: Patient, database_url: str, privileges: str, end: str
+) -> None:
+    """Not a fault: the bot works, as it has for those who set it up so."""
+    plain = make_url(database_url)
+    role = f"least_{privileges.lower()}_{plain.database}"  # connections that are kept are of one role
+    admin = create_engine(as_superuser(plain), isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql(f"CREATE ROLE {role} LOGIN {privileges} PASSWORD '{PASSWORD}'")
+        connection.exec_driver_sql(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
     try:
-        url = make_url(database_url).set(username=role, password=PASSWORD)
+        url = plain.set(username=role, password=PASSWORD)
         patient.set(DATABASE_URL=url.render_as_string(hide_password=False))
         status, lines = patient.examined()
-        assert status == 0 and f"ok     role: {role} reads and writes the tables" in lines
+        level = "WARN " if end else "ok   "
+        line = f"{level}  role: {role} reads and writes the tables{end.format(role=role, unbound=UNBOUND, page=MENDED)}"
+        assert status == 0 and line in lines, lines
     finally:
-        with patient.store.write() as tx:
-            tx.exec_driver_sql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+        with admin.connect() as connection:
+            connection.exec_driver_sql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+        admin.dispose()
+
+
+def test_the_role_of_the_embedded_database_is_plain(patient: Patient) -> None:
+    assert "ok     role: tocsin_bot reads and writes the tables and may change the schema" in patient.examined()[1]
+
+
+def test_a_superuser_that_owns_the_tables_can_become_a_plain_role() -> None:
+    role = RoleRow(
+        name="a b",
+        quoted_name='"a b"',
+        superuser=True,
+        bypasses_row_security=False,
+        owns_tables=True,
+        first=False,
+        may_migrate=True,
+    )
+    assert 'Run ALTER ROLE "a b" NOSUPERUSER NOBYPASSRLS as another superuser.' in judge_role(role).line()
+    assert "docs/database.md" in judge_role(replace(role, first=True)).line()
 
 
 def record(patient: Patient, role: str, version: str = "0.1.0", ahead_s: float = 0.0) -> None:

@@ -13,14 +13,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from sqlalchemy import create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from storage.embedded import EmbeddedPostgres, EmbeddedPostgresError, cluster, scratch_postgres
+from storage.embedded import (
+    EmbeddedPostgres,
+    EmbeddedPostgresError,
+    as_superuser,
+    cluster,
+    embedded_postgres,
+    scratch_postgres,
+)
 from storage.embedded import binaries as binaries_module
 from storage.embedded import homes as places_module
 from storage.embedded import scratch as scratch_module
@@ -30,7 +38,8 @@ from storage.embedded.errors import build_os_error
 from storage.embedded.homes import Account, resolve_home
 from storage.embedded.lock import try_lock
 from storage.embedded.scratch import scratch_folder
-from storage.embedded.server import LOG_LIMIT_BYTES
+from storage.embedded.server import LOG_LIMIT_BYTES, connect
+from storage.migrate import HEAD, migrate
 
 ROOT = Path(__file__).parents[2]
 AS_ROOT = os.geteuid() == 0
@@ -342,13 +351,62 @@ def test_the_server_does_not_end_with_the_thread_that_asked_for_it(data_dir: Pat
     server.stop()
 
 
+# --- the role of the bot ------------------------------------------------------------------------------------------
+
+NOT_OWNED = """
+SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'v', 'S')
+AND relowner <> 'tocsin_bot'::regrole
+UNION ALL
+SELECT proname FROM pg_proc p WHERE pronamespace = 'public'::regnamespace AND proowner <> 'tocsin_bot'::regrole
+AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
+"""
+PLAIN = "SELECT rolname FROM pg_roles WHERE rolname = current_user AND NOT rolsuper AND NOT rolbypassrls"
+WAITING = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'ALTER TABLE%')"
+
+
+def test_the_bot_of_a_new_database_is_no_superuser(data_dir: Path) -> None:
+    with quick(data_dir) as url:
+        assert ask(url, PLAIN) == [("tocsin_bot",)]
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            ask(url, "CREATE ROLE another")
+
+
+def test_data_of_a_version_before_the_role_are_given_to_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a version owns the server, is at work on it, and starts on it again later."""
+    with monkeypatch.context() as before:
+        before.setattr(embedded_postgres, "prepare_role", lambda home: connect(home).close())
+        old = quick(folder / "data")
+        as_before = as_superuser(old.start()).render_as_string()
+    with old:
+        migrate(as_before)
+        ask(as_before, "CREATE VIEW seen AS SELECT * FROM incident_seen")
+        engine = create_engine(as_before)
+        with engine.connect() as reading, ThreadPoolExecutor(1) as one:
+            reading.execute(text("SELECT count(*) FROM incident"))
+            new = quick(folder / "data")
+            starting = one.submit(new.start)
+            until(lambda: starting.done() or ask(as_before, WAITING) == [(True,)])
+            assert not starting.done()
+            reading.rollback()
+            url = starting.result()
+        engine.dispose()
+        with new:
+            assert (ask(url, PLAIN), ask(url, NOT_OWNED)) == ([("tocsin_bot",)], [])
+            assert migrate(url) == (HEAD, HEAD)
+            ask(url, "INSERT INTO organization (slug, name) VALUES ('new', 'New')", "CREATE TABLE later ()")
+            ask(as_before, "INSERT INTO organization (slug, name) VALUES ('old', 'Old')", "CREATE TABLE theirs ()")
+    with quick(folder / "data") as url:
+        assert ask(url, "SELECT slug FROM organization ORDER BY id") == [("new",), ("old",)]
+        assert ask(url, NOT_OWNED) == []
+
+
 def test_settings_of_the_caller_for_other_servers_do_not_matter(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in {"PGHOST": "nowhere.invalid", "PGPORT": "1", "PGDATABASE": "x", "PGDATA": "/x"}.items():
         monkeypatch.setenv(name, value)
     with quick(data_dir) as url:
-        assert ask(url, "SELECT current_user, current_database()") == [("tocsin", "tocsin")]
+        assert ask(url, "SELECT current_user, current_database()") == [("tocsin_bot", "tocsin")]
 
 
 @pytest.mark.parametrize("name", ["with blanks and ångström 火", "a, comma", "long" * 30])

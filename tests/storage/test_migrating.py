@@ -20,6 +20,7 @@ from sqlalchemy import URL, Connection, create_engine, text
 from sqlalchemy.engine import make_url
 
 import storage.migrate
+from storage.embedded import ROLE, as_superuser
 from storage.engine import Store, create_pool
 from storage.errors import Contended, DatabaseAway
 from storage.migrate import HEAD, is_schema_current, migrate
@@ -50,11 +51,11 @@ WHERE ip.status <> 2 ORDER BY i.id
 def empty(database_url: str) -> Iterator[URL]:
     """A database without a schema."""
     url = make_url(database_url)
-    admin = create_engine(url, isolation_level="AUTOCOMMIT")
+    admin = create_engine(as_superuser(url), isolation_level="AUTOCOMMIT")
     name = f"{url.database}_several"
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} OWNER {ROLE}"))
     yield url.set(database=name)
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))

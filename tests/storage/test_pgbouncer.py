@@ -12,6 +12,7 @@ from sqlalchemy import URL, make_url, text
 
 from bot.cli import main
 from storage import preflight
+from storage.embedded import ROLE, as_superuser
 from storage.engine import Store, create_pool
 from storage.errors import DatabaseAway, DatabaseUnfit
 from storage.migrate import HEAD, is_schema_current, migrate
@@ -44,9 +45,9 @@ def fresh(database_url: str) -> Iterator[URL]:
     """An empty database beside the test's own."""
     url = make_url(database_url)
     name = f"{url.database}_pooled"
-    engine = create_pool(url, autocommit=True, size=1)
+    engine = create_pool(as_superuser(url), autocommit=True, size=1)
     with engine.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
+        connection.execute(text(f"CREATE DATABASE {name} OWNER {ROLE}"))
         yield url.set(database=name)
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     engine.dispose()

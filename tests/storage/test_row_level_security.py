@@ -7,7 +7,7 @@ from contextlib import closing
 from io import BytesIO
 
 import pytest
-from sqlalchemy import Connection, create_engine, make_url, text
+from sqlalchemy import Connection
 from sqlalchemy.exc import ProgrammingError
 
 from storage.engine import Store, limit_writes, write_everywhere
@@ -65,18 +65,8 @@ SELECT s.organization_id, s.id, i.id, s.destination_id, true FROM storm s JOIN i
 
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
-    """Connections of a role that owns nothing and is no superuser, with rows of two organizations in every table."""
-    url = make_url(database_url)
-    role = f"{url.database}_plain"
-    admin = create_engine(url, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        # It stays until the end of the run: connections that are kept for the next test are of this role.
-        if not connection.scalar(text("SELECT EXISTS (SELECT FROM pg_roles WHERE rolname = :role)"), {"role": role}):
-            connection.execute(text(f"CREATE ROLE {role}"))
-        connection.execute(text(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}"))
-        connection.execute(text(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}"))
-    admin.dispose()
-    with closing(Store.open(url.update_query_dict({"options": f"-crole={role}"}))) as opened:
+    """Connections of the role that owns the tables, and rows of two organizations in every table."""
+    with closing(Store.open(database_url)) as opened:
         with opened.write() as tx:  # it names no organization, and writes rows of all
             tx.exec_driver_sql(ORGANIZATIONS)
             write_as_before(tx, 1)

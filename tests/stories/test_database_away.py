@@ -96,7 +96,7 @@ def test_a_server_that_ends_its_connections_is_not_noticed(world: World, databas
     with closing(Store.open(database_url)) as another, another.write() as tx:
         tx.exec_driver_sql(
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"  # told to, and gone
-            " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            " WHERE pid <> pg_backend_pid() AND datname = current_database() AND usename = current_user"
         )
     assert "#1 Payments fail" in world.ask(world.ben, "list").text
 

@@ -20,11 +20,12 @@ from sqlalchemy import Connection, create_engine, make_url, text
 from bot.cli import main
 from bot.intake.tokens import Source
 from sandbox import SeenMessage
-from storage.embedded import EmbeddedPostgres, scratch_postgres
+from storage.embedded import EmbeddedPostgres, as_superuser, scratch_postgres
 from storage.embedded.scratch import scratch_folder
 from storage.engine import Store
 from storage.errors import DatabaseAway, ReadOnlyServer
 from storage.migrate import migrate
+from tests.applied import let_triggers_be_left_out
 from tests.cli.test_settings import VARIABLES
 from tests.clock import shadow_database_time
 from tests.patience import PATIENCE_S
@@ -37,6 +38,7 @@ from tests.stories.test_events import A_MINUTE, comments, unanswered, wait_until
 def database_url() -> Iterator[str]:
     """A server of the test's own: what it changes concerns all of its databases."""
     with scratch_postgres() as url:
+        let_triggers_be_left_out(url)
         shadow_database_time(url)
         migrate(url)
         yield url
@@ -46,7 +48,7 @@ def database_url() -> Iterator[str]:
 def administering(url: str) -> Iterator[Connection]:
     """A connection in autocommit that may write whatever the server's settings are."""
     engine = create_engine(
-        make_url(url).set(drivername="postgresql+psycopg2"),
+        as_superuser(url).set(drivername="postgresql+psycopg2"),
         isolation_level="AUTOCOMMIT",
         connect_args={"options": "-c default_transaction_read_only=off"},
     )
@@ -251,7 +253,7 @@ def test_a_standby_is_away_until_it_is_promoted(standby: str) -> None:
             pass
         with pytest.raises(ReadOnlyServer):
             migrate(standby)
-        with store.read() as connection:
+        with administering(standby) as connection:
             assert connection.exec_driver_sql("SELECT pg_promote()").scalar_one()
         store.ensure_writable()
         with store.listen("anything") as listening, store.read() as connection:
