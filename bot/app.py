@@ -13,6 +13,7 @@ from bot.delivery.pace import Pace
 from bot.delivery.service import DeliveryService, open_delivery_store
 from bot.digests.workers import DigestWorkers
 from bot.handlers.context import Services
+from bot.handlers.home_worker import HomeWorker
 from bot.handlers.router import Router
 from bot.installations.assembly import Installations
 from bot.installations.oauth import OAuthCredentials
@@ -111,6 +112,8 @@ class Bot:
             signals=signals,
         )
         self.retention = RetentionWorker(sending)
+        services = Services(sending, identity, Channels(clients), clients, command)
+        self.homes = HomeWorker(sending, clients, Router(services, metrics.requests), signals)
         self.alertmanager = AlertmanagerWorker(sending, alertmanager, metrics.alertmanager) if alertmanager else None
         store.on_work = self.delivery.wake
         if self.socket:
@@ -126,6 +129,7 @@ class Bot:
             self.digests.start()
             self.calls.start()
             self.retention.start()
+            self.homes.start()
             if self.alertmanager:
                 self.alertmanager.start()
         if self.socket:
@@ -165,6 +169,7 @@ class Bot:
         self.digests.stop(left())
         self.calls.stop(left())
         self.retention.stop(left())
+        self.homes.stop(left())
         if self.alertmanager:
             self.alertmanager.stop()
         self.delivery.stop(left())

@@ -102,6 +102,7 @@ class Work(IntFlag):
     DIGESTS = 1024  # digests are due
     FIRES = 2048  # digests that are due wait to be published
     POSTED = 4096  # messages of digests were sent, or will not be
+    HOMES = 8192  # Homes are to be published anew
 
 
 NO_WORK = Work(0)

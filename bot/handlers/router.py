@@ -26,10 +26,10 @@ from bot.messages import answers, forms, small_talk
 from bot.messages import home as home_messages
 from bot.messages.blocks import Message, text_message
 from bot.metrics import Metrics
-from bot.people.identity import NotMember
+from bot.people.identity import NotMember, SlackAway
 from bot.people.joining import AskedBefore, explain_not_member
 from bot.request_ids import get_request_id
-from bot.slack.requests import Command, Event, OptionsRequest, Press, Request, Shortcut, Submission
+from bot.slack.requests import Command, Event, OptionsRequest, Person, Press, Request, Shortcut, Submission
 from bot.slack.responses import (
     Answer,
     Done,
@@ -229,9 +229,20 @@ class Router:
             event.kind,
             lambda: self._with_context(request, lambda context: home.handle_opened(context, person.user_id, shown)),
         )
+        self._services.identity.note_home_opened(person)
         if isinstance(response, _Failure):
             return PublishHome(home_messages.render_closed_home(response.message), person.user_id)
         return response
+
+    def render_home(self, person: Person) -> View:
+        """Home as somebody sees it when they open it. Raises SlackAway, DatabaseAway, Contended."""
+        request = Request(person, None, None, None, None, {})
+        try:
+            return self._with_context(request, lambda context: home.render(context.connection, context, ""))
+        except SlackAway:
+            raise
+        except Refusal as refusal:
+            return home_messages.render_closed_home(self._refuse(refusal, "home", None).message)
 
     def _with_context(self, request: Request, handler: Callable[[Context], T], prefetch: Prefetch | None = None) -> T:
         now = self._services.store.clock.now()

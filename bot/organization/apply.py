@@ -17,7 +17,7 @@ from bot.organization.file import OrganizationFile
 from bot.organization.plan import Change, ChangeKind, Plan, Values
 from storage.audit_rows import Actor, AuditOrigin
 from storage.engine import Store, limit_writes
-from storage.queries import audit, digests, outbox, owner_reminders, slack_ids
+from storage.queries import audit, digests, homes, outbox, owner_reminders, slack_ids
 from storage.queries import organization as stored
 from storage.queries import organization_changes as changes
 from storage.queries.home_workspaces import find_home
@@ -160,6 +160,23 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
     _write_digests(tx, organization_id, state, result, now)
     ownership.release_lost(tx, organization_id, now)
     owner_reminders.schedule_all(tx, organization_id, now)
+    _publish_homes(tx, organization_id, state, result, now)
+
+
+def _publish_homes(
+    tx: Connection, organization_id: int, state: OrganizationState | None, result: Plan, now: datetime
+) -> None:
+    """Has the Home published anew of those whose role, teams, projects or membership are others now."""
+    if result.organization or result.project_teams_added or result.project_teams_removed or result.teams_removed:
+        homes.mark_due(tx, organization_id, now, None)
+        return
+    ids = {row.email: row.id for row in state.members} if state else {}
+    changed = {*result.members_changed, *(member_id for member_id, _ in result.member_teams_removed)}
+    changed |= {ids[email] for email, _ in result.member_teams_added if email in ids}
+    if changed or result.members_added:
+        homes.mark_due(
+            tx, organization_id, now, changed, newcomers=bool(result.members_added or result.members_changed)
+        )
 
 
 def _write_digests(

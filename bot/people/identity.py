@@ -26,7 +26,7 @@ from bot.slack.requests import Person, find_home_team
 from storage.engine import Store
 from storage.prefetch import Prefetch
 from storage.queries import access as queries
-from storage.queries import slack_ids
+from storage.queries import homes, slack_ids
 from storage.queries.access import CallerRow
 from storage.reading import Reading
 from storage.values import Role, Unmatched
@@ -160,6 +160,7 @@ class Identity:
         self._background = background
         # Users who saw all projects at their last request: which statement to try first. It grants nothing.
         self._saw_all: set[tuple[str, str]] = set()
+        self._opened_home: set[tuple[str, str]] = set()  # users of whom this is recorded
 
     def access(self, reading: Reading, person: Person, now: datetime, prefetch: Prefetch | None = None) -> Access:
         """The member that a user is, and what they see. For a known user it is one query, which runs `prefetch` too.
@@ -198,6 +199,17 @@ class Identity:
             standing = queries.find_caller(reading.connection, workspace_id, user_id)
             if standing is not None:
                 self._ask_slack(reading, standing, workspace_id, user_id, now)
+
+    def note_home_opened(self, person: Person) -> None:
+        """Records that a user has opened Home, after the request is answered: it is published anew from then on."""
+        who = (person.workspace_id, person.user_id)
+        if who not in self._opened_home:
+            self._background.submit(lambda: self._record_home_opened(*who))
+
+    def _record_home_opened(self, workspace_id: str, user_id: str) -> None:
+        with self._store.reading() as reading:
+            homes.mark_opened(reading.connection, workspace_id, user_id)
+        self._opened_home.add((workspace_id, user_id))
 
     def forget(self, tx: Connection, person: Person) -> None:
         """Marks a user's profile as expired: Slack is asked again before their next request is answered."""

@@ -25,7 +25,7 @@ from bot.people.identity import Profile
 from bot.people.slack_changes import is_as_in_file
 from storage.audit_rows import AuditAction
 from storage.member_rows import NO_EMAIL_DOMAIN, MemberDetails, RemovedInSlack, find_slack_id
-from storage.queries import digests, directory, members, slack_ids
+from storage.queries import digests, directory, homes, members, slack_ids
 from storage.queries import organization_changes as changes
 from storage.queries.directory import DirectoryEntry
 from storage.values import Role
@@ -307,6 +307,7 @@ def _finish(
     tx: Connection, access: Access, member_id: int, now: datetime, before: MemberDetails | None, *, again: bool = False
 ) -> Changed:
     changes.expire_identities(tx, access.organization_id)
+    homes.mark_due(tx, access.organization_id, now, [member_id], newcomers=before is None or before.removed)
     ownership.release_lost(tx, access.organization_id, now)
     member = members.find_member(tx, access.organization_id, member_id)
     assert member is not None

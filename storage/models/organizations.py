@@ -206,6 +206,9 @@ class SlackPerson(Base):
     """
 
     __tablename__ = "slack_person"
+    __table_args__ = (
+        Index("ix_slack_person_home_due_at", "home_due_at", postgresql_where=text("home_due_at IS NOT NULL")),
+    )
 
     workspace_id: Mapped[str] = mapped_column(cascade("workspace.id"), primary_key=True)
     user_id: Mapped[str] = mapped_column(primary_key=True)  # Slack's "U…" or "W…"
@@ -214,4 +217,6 @@ class SlackPerson(Base):
     name: Mapped[str]  # the name that Slack displays
     timezone: Mapped[str] = mapped_column(server_default=text("'UTC'"))  # IANA name
     date_checked: Mapped[datetime | None]
+    home_opened: Mapped[bool] = mapped_column(server_default=text("false"))
+    home_due_at: Mapped[datetime | None]  # when Home is to be published anew; NULL: it is as it should be
     unmatched: Mapped[str | None]  # a value of `Unmatched`; NULL if the e-mail was usable

@@ -64,6 +64,8 @@ def _build_parts(posts_due: str, served: str) -> dict[Work, str]:
         Work.FIRES: "(SELECT min(coalesce(f.leased_until, %(now)s)) FROM digest_fire f"  # noqa: S608
         " JOIN digest d ON d.organization_id = f.organization_id AND d.id = f.digest_id"
         f" WHERE f.state = 'due' AND d.workspace_id {served})",
+        Work.HOMES: "(SELECT min(home_due_at) FROM slack_person"  # noqa: S608
+        f" WHERE home_due_at IS NOT NULL AND workspace_id {served})",
         Work.POSTED: "CASE WHEN EXISTS (SELECT FROM digest_fire f"
         " LEFT JOIN post p ON p.organization_id = f.organization_id AND p.id = f.post_id"
         " WHERE f.state = 'posted' AND (p.id IS NULL OR p.date_done IS NOT NULL)) THEN %(now)s END",

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
 from storage.call_rows import OnCall
 from storage.member_rows import TeamSync
+from storage.queries import homes
 from storage.queries.audit import record
 from storage.queries.outbox import wake_after_commit
 from storage.queries.slack_ids import member_in_file
@@ -201,6 +202,9 @@ def sync_teams(
     actor = by or Actor(AuditOrigin.SYNC, name=group.id, workspace_id=group.workspace_id)
     for organization_id, of_one in changes.items():
         record(tx, organization_id, actor, of_one, now)
+    for organization_id in changes:
+        moved = {member_id for of, _, member_id in (*joined, *left) if of == organization_id}
+        homes.mark_due(tx, organization_id, now, moved)
     return sorted({organization_id for organization_id, *_ in left})
 
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, case, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from storage.engine import write_everywhere
@@ -24,9 +24,10 @@ from storage.models import (
     Team,
     Workspace,
 )
+from storage.queries.outbox import wake_after_commit
 from storage.queries.slack_ids import keep_known_ids
 from storage.rows import IncidentHead
-from storage.values import NO_TEAM, Status
+from storage.values import NO_TEAM, Status, Work
 
 # The number is arbitrary, but every version of the program must use the same one.
 _APPLY_LOCK = 0x70C52
@@ -194,7 +195,11 @@ def mark_members_removed(tx: Connection, member_ids: Collection[int], now: datet
     )
     tx.execute(delete(MemberTeam).where(MemberTeam.member_id.in_(member_ids)))
     keep_known_ids(tx, member_ids)
-    tx.execute(update(SlackPerson).where(SlackPerson.member_id.in_(member_ids)).values(member_id=None))
+    due_at = case((SlackPerson.home_opened, now), else_=SlackPerson.home_due_at)
+    tx.execute(
+        update(SlackPerson).where(SlackPerson.member_id.in_(member_ids)).values(member_id=None, home_due_at=due_at)
+    )
+    wake_after_commit(tx, Work.HOMES)
 
 
 def delete_teams(tx: Connection, team_ids: Collection[int]) -> None:

@@ -13,6 +13,7 @@ from bot.people import membership
 from sandbox import Person
 from sandbox.driver.form import Form
 from tests.stories.conftest import ORGANIZATION, World, token_for_checkout
+from tests.stories.test_calls import read_usergroups
 from tests.stories.test_joining import ask_in, requests
 from tests.stories.test_members import change, set_role, whoami
 
@@ -267,3 +268,38 @@ def test_the_workspace_of_the_token_has_its_name(world: World) -> None:
     world.apply(ORGANIZATION.replace("workspaces: [T0001]", "workspaces: [T0001, T0002]"))
     shown = world.ask(world.ada, "workspaces").text
     assert "2 workspaces of Acme" in shown and "Acme (T0001)\nConnected" in shown and "\nT0002\nConnected" in shown
+
+
+def test_home_follows_what_others_change_about_a_member(world: World) -> None:
+    """By a manager, the file and a user group; a user group and the file change it in no request of theirs."""
+
+    def opens(person: Person, sentence: str) -> None:
+        person.opens_home()
+        person.wait_for_home(sentence)
+        world.settle()
+
+    def shows(person: Person, sentence: str, *, shown: bool = True) -> None:
+        world.slack.wait_until(lambda: (sentence in shown_on_home(person)) is shown, what=f"Home with {sentence}")
+
+    opens(world.ben, "Everything above")
+    opens(world.eve, "You are not a member")
+    change(world, world.ada, "member role ben manager", "Change role")
+    shows(world.ben, "Administration")
+    change(world, world.ada, f"member add {world.eve.mention} team:payments", "Add member")
+    shows(world.eve, "Everything above")
+    change(world, world.ada, "member teams eve team:none", "Change teams")
+    shows(world.eve, "because you have no project")
+    change(world, world.ada, "member remove eve", "Remove member")
+    shows(world.eve, "You are not a member")
+    world.apply(ORGANIZATION)
+    shows(world.ben, "Administration", shown=False)
+    synced = ORGANIZATION.replace("slack_usergroup: S0002", "slack_usergroup: S0002, sync_members: true")
+    world.apply(synced + "  - {email: eve@elsewhere.test, name: Eve Out}\n")
+    shows(world.eve, "because you have no project")
+    world.slack.usergroup("S0002", "search", "Search", [world.cyn, world.eve])
+    read_usergroups(world)
+    shows(world.eve, "Everything above")
+    shows(world.eve, "because you have no project", shown=False)
+    with world.store.read() as connection:
+        others = "SELECT user_id FROM slack_person WHERE home_opened ORDER BY 1"
+        assert connection.exec_driver_sql(others).scalars().all() == ["U0002", "U0006"]
