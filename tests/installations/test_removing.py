@@ -33,8 +33,8 @@ def test_nothing_is_sent_after_the_app_was_removed_and_everything_after_it_came_
     calls = len(cloud.first.traffic)
     with cloud.store.write() as tx:  # what happens meanwhile, from an alert or in another workspace
         tx.execute(text("UPDATE incident SET title = 'Payments fail with 502'"))
+        tx.execute(text("UPDATE destination SET due_at = now()"))  # first, as delivery locks it
         tx.execute(text("UPDATE post SET wanted_version = wanted_version + 1, due_at = now()"))
-        tx.execute(text("UPDATE destination SET due_at = now()"))
     cloud.bot.delivery.wake(Work.POSTS)
     cloud.bot.installations.registry.read()  # type: ignore[union-attr]
     assert [exchange.name for exchange in cloud.first.traffic[calls:]] == []

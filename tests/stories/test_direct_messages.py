@@ -231,11 +231,11 @@ def test_what_an_earlier_version_sent_is_taken_along(world: World) -> None:
     assert not older.buttons and "before" in older.text and "Acknowledge" in message.buttons
     # One that it has sent while this version wanted it updated.
     with world.store.write() as tx:
+        tx.exec_driver_sql("UPDATE destination SET due_at = now()")  # first, as delivery locks it
         tx.exec_driver_sql(
             "UPDATE post SET kind = 'notification', date_done = now(), wanted_version = wanted_version + 1"
             " WHERE kind = 'newest'"
         )
-        tx.exec_driver_sql("UPDATE destination SET due_at = now()")
     world.rest()
     assert kinds(world) == ["older", "newest"]
     world.ben.press(message, "Acknowledge")

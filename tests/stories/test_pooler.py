@@ -56,6 +56,6 @@ def test_another_replicas_work_is_found_without_notifications(world: World, data
     world.rest()
     with closing(Store.open(database_url)) as another, another.write() as tx:
         tx.exec_driver_sql("UPDATE incident SET title = 'Payments fail again'")
+        tx.exec_driver_sql("UPDATE destination SET due_at = now()")  # first, as delivery locks it
         tx.exec_driver_sql("UPDATE post SET wanted_version = wanted_version + 1, due_at = now()")
-        tx.exec_driver_sql("UPDATE destination SET due_at = now()")
     shown.wait_for(lambda message: "Payments fail again" in message.markup)
