@@ -8,13 +8,24 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import yaml
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry
 
 from bot import __version__, deployment
+from bot.app import STOP_S
+from bot.health import add_health_routes
+from bot.processes import supervisor
+from bot.settings import Role, Settings
+from storage.engine import Store
 
 KUBERNETES = deployment.ROOT / "deploy" / "kubernetes" / "tocsin.yaml"
 
@@ -95,6 +106,111 @@ def test_services_and_volumes_of_compose_are_those_it_has() -> None:
         "compose.yaml: web depends on postgresql, which is no service.",
         "compose.yaml: worker depends on postgresql, which is no service.",
     ]
+
+
+# What the files name is what the product has.
+
+DOCKERFILE = deployment.ROOT / "Dockerfile"
+PORT = Settings.model_fields["http_port"].default
+# Variables that others read: matplotlib, Python, the image of PostgreSQL, and Compose in the files themselves.
+OF_OTHERS = {
+    *("MPLCONFIGDIR", "PYTHONDONTWRITEBYTECODE"),
+    *("POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD", "REQUIREMENTS"),
+}
+
+
+def list_containers() -> Iterator[dict[str, Any]]:
+    for one in yaml.safe_load_all(KUBERNETES.read_text(encoding="utf-8")):
+        if one["kind"] == "Deployment":
+            yield from one["spec"]["template"]["spec"]["containers"]
+
+
+def test_every_variable_is_one_that_somebody_reads() -> None:
+    compose = deployment.COMPOSE.read_text(encoding="utf-8")
+    services = yaml.safe_load(compose)["services"].values()
+    [of_image] = re.findall(r"(?ms)^ENV (.*?[^\\])$", DOCKERFILE.read_text(encoding="utf-8"))
+    named = {
+        *re.findall(r"(\w+)=", of_image),
+        *re.findall(r"\$\{(\w+)", compose),
+        *(name for service in services for name in service["environment"]),
+        *(variable["name"] for container in list_containers() for variable in container["env"]),
+        *re.findall(r"environ\.get\('(\w+)'\)", DOCKERFILE.read_text(encoding="utf-8")),
+    }
+    settings = {str(field.validation_alias) for field in Settings.model_fields.values()}
+    assert named - OF_OTHERS <= settings
+    assert {"HTTP_HOST", "HTTP_PORT", "DATABASE_URL", "LOG_FORMAT"} <= named
+
+
+def test_the_port_is_the_one_on_which_the_bot_serves() -> None:
+    dockerfile = DOCKERFILE.read_text(encoding="utf-8")
+    assert re.findall(r"(?m)^EXPOSE (\d+)$", dockerfile) == [str(PORT)]
+    assert f"environ.get('HTTP_PORT') or {PORT}" in dockerfile
+    services = yaml.safe_load(deployment.COMPOSE.read_text(encoding="utf-8"))["services"]
+    assert services["web"]["ports"] == [f"127.0.0.1:{PORT}:{PORT}"]
+    for service in (services["web"], services["worker"]):
+        assert service["environment"]["HTTP_PORT"] == PORT
+        assert f"http://127.0.0.1:{PORT}/" in service["healthcheck"]["test"][-1]
+    for container in list_containers():
+        assert container["ports"] == [{"name": "http", "containerPort": PORT}]
+        given = {variable["name"]: variable["value"] for variable in container["env"]}
+        assert (given["HTTP_HOST"], given["HTTP_PORT"]) == ("0.0.0.0", str(PORT)), "the Secret may have others"
+
+
+def test_what_is_asked_for_health_is_served_by_every_role() -> None:
+    app = FastAPI()
+    add_health_routes(app, cast("Store", None), slack_problem=lambda: None, registry=CollectorRegistry())
+    served = {route.path for route in app.routes if isinstance(route, APIRoute)}
+    files = [DOCKERFILE, deployment.COMPOSE]
+    asked = {path for file in files for path in re.findall(r"(/\w+z)\b", file.read_text(encoding="utf-8"))}
+    for container in list_containers():
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            asked.add(container[probe]["httpGet"]["path"])
+            assert container[probe]["httpGet"]["port"] == "http"
+    assert asked == {"/healthz", "/readyz"} <= served
+
+
+def test_what_is_copied_into_the_image_is_there_and_not_ignored() -> None:
+    dockerfile = DOCKERFILE.read_text(encoding="utf-8")
+    ignored = (deployment.ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert ignored[1] == "*", "everything that is not named below"
+    copied = {word for line in re.findall(r"(?m)^COPY ([^-].*) \S+$", dockerfile) for word in line.split()}
+    pages = [dockerfile, *(path.read_text(encoding="utf-8") for path in (deployment.ROOT / "docs").glob("*.md"))]
+    requirements = {name for page in pages for name in re.findall(r"REQUIREMENTS=(requirements[\w-]*\.txt)", page)}
+    assert requirements == {"requirements.txt", "requirements-extras.txt"}
+    for name in copied - {"${REQUIREMENTS}"} | requirements:
+        assert (deployment.ROOT / name).exists(), name
+        assert f"!{name}" in ignored, name
+
+
+def test_commands_and_their_options_exist() -> None:
+    project = tomllib.loads((deployment.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    program = re.findall(r"(?m)^ExecStart=(\S+) (.*)$", deployment.UNIT.read_text(encoding="utf-8"))
+    assert program == [("/opt/tocsin/venv/bin/tocsin", "serve")] and "tocsin" in project["scripts"]
+    assert 'ENTRYPOINT ["/opt/tocsin/venv/bin/python", "/opt/tocsin/run_bot.py"]' in DOCKERFILE.read_text()
+    services = yaml.safe_load(deployment.COMPOSE.read_text(encoding="utf-8"))["services"]
+    given = [services["web"]["command"], services["worker"]["command"], *(one["args"] for one in list_containers())]
+    for command, option, role in given:
+        assert (command, option) == ("serve", "--role") and Role(role).value == role
+    users = {one["securityContext"]["runAsUser"] for one in list_pods()} | {
+        one["securityContext"]["runAsGroup"] for one in list_pods()
+    }
+    assert re.findall(r"(?m)^USER (\d+):(\d+)$", DOCKERFILE.read_text()) == [tuple(map(str, [*users, *users]))]
+
+
+def test_a_stop_has_the_time_that_the_bot_takes() -> None:
+    services = yaml.safe_load(deployment.COMPOSE.read_text(encoding="utf-8"))["services"]
+    [of_unit] = re.findall(r"(?m)^TimeoutStopSec=(\d+)$", deployment.UNIT.read_text(encoding="utf-8"))
+    times = [int(of_unit), *(int(services[name]["stop_grace_period"].removesuffix("s")) for name in ("web", "worker"))]
+    for pod in list_pods():
+        hooks = [container.get("lifecycle", {}).get("preStop") for container in pod["containers"]]
+        before = sum(int(hook["exec"]["command"][1]) for hook in hooks if hook)
+        times.append(pod["terminationGracePeriodSeconds"] - before)
+    assert min(times) > max(STOP_S, supervisor.STOP_S)
+
+
+def list_pods() -> list[dict[str, Any]]:
+    objects = yaml.safe_load_all(KUBERNETES.read_text(encoding="utf-8"))
+    return [one["spec"]["template"]["spec"] for one in objects if one["kind"] == "Deployment"]
 
 
 def test_kubernetes_runs_both_roles_of_this_version() -> None:
