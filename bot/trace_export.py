@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
@@ -22,6 +23,7 @@ from bot.tracing import Value
 
 _STOP_S = 1.0  # a stop may take ten seconds in all
 _PREFIX = "tocsin."
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
 
 class TraceExport:
@@ -95,15 +97,23 @@ class _Recorder:
         self._tracer = tracer
 
     def span(
-        self, name: str, kind: str, began_ns: int | None, parents: tuple[Any, ...], attributes: Mapping[str, Value]
+        self,
+        name: str,
+        kind: str,
+        began_ns: int | None,
+        parents: tuple[Any, ...],
+        links: Iterable[str | None],
+        attributes: Mapping[str, Value],
     ) -> _Span:
         parent, *others = parents or (None,)
+        linked = [one.get_span_context() for one in others if one is not None]
+        linked += [self._read_traceparent(found) for one in links if (found := _TRACEPARENT.fullmatch(one or ""))]
         begun = self._tracer.start_span(
             name,
             context=self._api.set_span_in_context(parent) if parent is not None else None,
             kind=self._api.SpanKind[kind],
             attributes=_prefix(attributes),
-            links=[self._api.Link(one.get_span_context()) for one in others if one is not None],
+            links=[self._api.Link(context) for context in linked],
             start_time=began_ns,
         )
         return _Span(self, begun)
@@ -111,6 +121,16 @@ class _Recorder:
     def get_current(self) -> Any:
         current = self._api.get_current_span()
         return current if current.get_span_context().is_valid else None
+
+    def get_traceparent(self) -> str | None:
+        context = self._api.get_current_span().get_span_context()
+        if not context.is_valid:
+            return None
+        return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+
+    def _read_traceparent(self, found: re.Match[str]) -> Any:
+        trace_id, span_id, flags = (int(part, 16) for part in found.groups())
+        return self._api.SpanContext(trace_id, span_id, is_remote=True, trace_flags=self._api.TraceFlags(flags))
 
     def annotate(self, attributes: Mapping[str, Value]) -> None:
         self._api.get_current_span().set_attributes(_prefix(attributes))
@@ -121,7 +141,9 @@ class _Recorder:
         attributes = {"db.system.name": "postgresql", "db.operation.name": operation, "db.query.summary": name}
         if text:
             attributes["db.query.text"] = text
-        return _Span(self, self._tracer.start_span(name, kind=self._api.SpanKind.CLIENT, attributes=attributes))
+        # Nothing happens inside it, so the span around the caller stays the current one.
+        begun = self._tracer.start_span(name, kind=self._api.SpanKind.CLIENT, attributes=attributes)
+        return _Span(self, begun, current=False)
 
     def is_recording(self) -> bool:
         """Whether there is a span around the caller that is recorded."""
@@ -144,19 +166,20 @@ def _prefix(attributes: Mapping[str, Value]) -> dict[str, Value]:
 class _Span:
     """A span for a `with` block."""
 
-    __slots__ = ("_begun", "_recorder", "_token")
+    __slots__ = ("_begun", "_current", "_recorder", "_token")
 
-    def __init__(self, recorder: _Recorder, begun: Any) -> None:
-        self._recorder, self._begun = recorder, begun
+    def __init__(self, recorder: _Recorder, begun: Any, *, current: bool = True) -> None:
+        self._recorder, self._begun, self._current = recorder, begun, current
 
     def __enter__(self) -> Self:
-        self._token = self._recorder.enter(self._begun)
+        self._token = self._recorder.enter(self._begun) if self._current else None
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._recorder.leave(self._token)
+        if self._current:
+            self._recorder.leave(self._token)
         if error is not None:
             # Not its message, which may repeat what somebody typed.
             self.fail(str(getattr(error, "pgcode", None) or type(error).__name__))

@@ -11,6 +11,7 @@ from psycopg2.extensions import connection as PgConnection
 from psycopg2.extensions import cursor as PgCursor
 from sqlalchemy import Engine, event
 
+from storage import transactions
 from storage.transactions import WritingConnection
 
 _LONGEST_STATEMENT = 2000  # characters
@@ -21,6 +22,9 @@ class StatementRecorder(Protocol):
 
     def is_recording(self) -> bool:
         """Whether there is a span around the caller that is recorded."""
+
+    def get_traceparent(self) -> str | None:
+        """The span around the caller; None if there is none."""
 
     def trace_statement(self, name: str, text: str) -> AbstractContextManager[Any]:
         """A span of a statement."""
@@ -33,6 +37,7 @@ def start(recorder: StatementRecorder) -> None:
     """Has connections that are opened from now on record their statements."""
     global _recorder
     _recorder = recorder
+    transactions.get_traceparent = recorder.get_traceparent
     event.listen(Engine, "do_connect", _trace_statements)
 
 
@@ -40,6 +45,7 @@ def stop() -> None:
     """Records no more statements."""
     global _recorder
     _recorder = None
+    transactions.get_traceparent = None
     event.remove(Engine, "do_connect", _trace_statements)
 
 

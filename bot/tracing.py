@@ -6,6 +6,7 @@ and secrets, are none of them.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -30,10 +31,18 @@ class Recorder(Protocol):
     """Records spans."""
 
     def span(
-        self, name: str, kind: str, began_ns: int | None, parents: tuple[Any, ...], attributes: dict[str, Value]
+        self,
+        name: str,
+        kind: str,
+        began_ns: int | None,
+        parents: tuple[Any, ...],
+        links: Iterable[str | None],
+        attributes: dict[str, Value],
     ) -> AbstractContextManager[Span]: ...
 
     def get_current(self) -> Any: ...
+
+    def get_traceparent(self) -> str | None: ...
 
     def annotate(self, attributes: dict[str, Value]) -> None: ...
 
@@ -79,19 +88,26 @@ def span(
     *,
     began_ns: int | None = None,
     parents: tuple[Any, ...] = (),
+    links: Iterable[str | None] = (),
     **attributes: Value,
 ) -> AbstractContextManager[Span]:
     """A span of the block. An exception that leaves the block is recorded by its class.
 
     `began_ns` is when it began, in nanoseconds since the epoch, if not now. It belongs to the span around it, or to the
-    first of `parents`, which come from `get_current`; to the others it has links.
+    first of `parents`, which come from `get_current`; to the others it has links. So it has to `links`, which come from
+    `get_traceparent`, maybe of another process.
     """
-    return _NO_SPAN if _recorder is None else _recorder.span(name, kind, began_ns, parents, attributes)
+    return _NO_SPAN if _recorder is None else _recorder.span(name, kind, began_ns, parents, links, attributes)
 
 
 def get_current() -> Any:
     """The span around the caller, for `parents` of another thread's; None if there is none."""
     return None if _recorder is None else _recorder.get_current()
+
+
+def get_traceparent() -> str | None:
+    """The span around the caller, as W3C's header `traceparent` has it; None if there is none."""
+    return None if _recorder is None else _recorder.get_traceparent()
 
 
 def annotate(**attributes: Value) -> None:

@@ -8,6 +8,8 @@ Savepoints are not supported together with deferred statements: one may be sent 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from enum import Enum, auto
 from typing import Any, cast
 
@@ -15,6 +17,9 @@ from psycopg2 import errors
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from psycopg2.extensions import connection as PgConnection
 from psycopg2.extensions import cursor as PgCursor
+
+# Gives the span around the caller, as W3C's `traceparent`, while traces are recorded (`bot/traced_statements.py`).
+get_traceparent: Callable[[], str | None] | None = None
 
 
 class _OneMessage(Enum):
@@ -53,6 +58,10 @@ class WritingConnection(PgConnection):
         else:
             self.defer(setting)
 
+    def trace_for(self, traceparent: str) -> None:
+        """Has what the transaction leaves to delivery from now on belong to a trace. Raises ValueError."""
+        self.defer(_name_trace(traceparent))
+
     def defer(self, statement: bytes) -> None:
         """Sends a statement in front of the next one, or of COMMIT. Its error is raised there."""
         self._waiting.append(statement)
@@ -72,6 +81,8 @@ class WritingConnection(PgConnection):
         if self.get_transaction_status() == TRANSACTION_STATUS_IDLE:
             begin = b"" if self._one_message is _OneMessage.YES else b"BEGIN; "
             begin += self.settings + self._organization
+            if get_traceparent is not None and (traceparent := get_traceparent()):
+                begin += _name_trace(traceparent) + b"; "
         if self._one_message is _OneMessage.YES:
             self._one_message = _OneMessage.SENT
         waiting, self._waiting = self._waiting, []
@@ -95,6 +106,13 @@ class WritingConnection(PgConnection):
         if self.get_transaction_status() != TRANSACTION_STATUS_IDLE:
             with self.cursor() as cursor:
                 cursor.execute("ROLLBACK")
+
+
+def _name_trace(traceparent: str) -> bytes:
+    """The statement that makes the setting which `outbox` and `post` have as the default of their `traceparent`."""
+    if not re.fullmatch("[0-9a-f-]{55}", traceparent):
+        raise ValueError("no traceparent")
+    return f"SET LOCAL tocsin.traceparent = '{traceparent}'".encode()
 
 
 class WritingCursor(PgCursor):

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from bot import tracing
 from bot.delivery.folding import fold_new_incidents
 from bot.delivery.metrics import DeliveryMetrics
-from storage.engine import Store
+from storage.engine import Store, trace_for
 from storage.errors import Contended, DatabaseAway, UnknownActivity
 from storage.queries import (
     call_messages,
@@ -85,7 +85,12 @@ def _expand_some(
             taken = expansion.take_changes(tx, of_alert=of_alert, most=most, now=now, alone=alone)
             changes = taken.changes
             if changes:
-                spans.enter_context(tracing.span("delivery expand", changes=len(changes), of_alert=of_alert))
+                links = taken.traceparents
+                spans.enter_context(
+                    tracing.span("delivery expand", links=links, changes=len(changes), of_alert=of_alert)
+                )
+                if traceparent := links[0] if len(links) == 1 else tracing.get_traceparent():
+                    trace_for(tx, traceparent)
             if changes and _expand(tx, changes, now, of_alert=of_alert, storm_s=storm_s):
                 work |= Work.POSTS
     except (DatabaseAway, Contended):

@@ -379,6 +379,8 @@ class Sender:
 @contextmanager
 def _span(name: str, delivery: Delivery) -> Iterator[None]:
     lease = delivery.lease
-    with tracing.span(name, workspace=lease.workspace_id, destination=lease.destination_id) as span:
-        span.set(kind=delivery.post.kind, post=delivery.post.id)
+    post = delivery.post
+    links = [post.traceparent]
+    with tracing.span(name, links=links, workspace=lease.workspace_id, destination=lease.destination_id) as span:
+        span.set(kind=post.kind, post=post.id)
         yield

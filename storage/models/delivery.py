@@ -21,6 +21,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from storage.models.base import Base, cascade, cascade_within
 from storage.values import PostKind
 
+TRACEPARENT = text("nullif(current_setting('tocsin.traceparent', true), '')")
+
 
 class Outbox(Base):
     """A change to an incident that others are notified of. The transaction that makes the change inserts the row.
@@ -53,6 +55,8 @@ class Outbox(Base):
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
     failures: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))
     retry_at: Mapped[datetime | None]
+    # The span of what requested it (W3C's traceparent), which the transaction has named; NULL where nothing is traced.
+    traceparent: Mapped[str | None] = mapped_column(server_default=TRACEPARENT)
 
 
 class Destination(Base):
@@ -198,6 +202,8 @@ class Post(Base):
     date_added: Mapped[datetime] = mapped_column(server_default=func.now())
     # When a message was sent or failed that is not expected to change again. Its row is deleted later.
     date_done: Mapped[datetime | None]
+    # Of what requested it, or its latest change; see `Outbox`.
+    traceparent: Mapped[str | None] = mapped_column(server_default=TRACEPARENT)
 
 
 class Notification(Base):

@@ -65,7 +65,7 @@ WITH taken AS (
         WHERE e.organization_id = o.organization_id AND e.incident_id = o.incident_id AND e.id < o.id
           AND NOT e.of_alert AND e.retry_at IS NULL))
     ORDER BY of_alert, id LIMIT %(most)s FOR UPDATE SKIP LOCKED))
-  RETURNING id, organization_id, incident_id, activity_id, again, member_ids, said_in
+  RETURNING id, organization_id, incident_id, activity_id, again, member_ids, said_in, traceparent
 )
 SELECT coalesce((SELECT true FROM outbox o WHERE of_alert = {of_alert} AND id > (SELECT max(id) FROM taken)
                  AND (retry_at IS NULL OR retry_at <= %(now)s) ORDER BY of_alert, id LIMIT 1), false),
@@ -89,6 +89,7 @@ class TakenChanges:
     changes: list[Change]
     more: bool  # others of the kind that was asked for wait after them
     frees_alerts: bool  # changes of alerts may have waited for these
+    traceparents: list[str]  # of what made the changes, where that was traced
 
 
 def take_changes(tx: Connection, *, of_alert: bool, most: int, now: datetime, alone: int | None = None) -> TakenChanges:
@@ -100,7 +101,10 @@ def take_changes(tx: Connection, *, of_alert: bool, most: int, now: datetime, al
     take = _TAKE_OF_ALERTS if of_alert else _TAKE_OF_PEOPLE
     rows = take.rows(tx, {"most": most, "alone": alone, "now": now})
     return TakenChanges(
-        [_build_change(row[2:]) for row in rows], any(row[0] for row in rows), any(row[1] for row in rows)
+        [_build_change(row[2:-1]) for row in rows],
+        any(row[0] for row in rows),
+        any(row[1] for row in rows),
+        list(dict.fromkeys(row[-1] for row in rows if row[-1])),
     )
 
 

@@ -57,7 +57,7 @@ OR ({activity_type} = {ActivityType.STATUS_CHANGE:d} AND (
 def redraw_cards_of(organization: str, incident: str, of_alert: str) -> str:
     """Returns the statement that makes the cards of an incident due, for a change of a person or of an alert."""
     return f"""
-  UPDATE post SET wanted_version = wanted_version + 1,
+  UPDATE post SET wanted_version = wanted_version + 1, traceparent = DEFAULT,
     due_at = CASE WHEN wanted_version > drawn_version THEN due_at
                   ELSE %(now)s + make_interval(secs => {CARD_DEBOUNCE_S}) END,
     urgency = CASE WHEN {of_alert} THEN urgency ELSE {Urgency.URGENT:d} END
@@ -171,7 +171,7 @@ def _record(
 
 _CARDS = f"""
 WITH cards AS (
-  UPDATE post SET wanted_version = wanted_version + 1,
+  UPDATE post SET wanted_version = wanted_version + 1, traceparent = DEFAULT,
     due_at = CASE WHEN wanted_version > drawn_version THEN due_at
                   ELSE %(now)s + make_interval(secs => {CARD_DEBOUNCE_S}) END
   WHERE organization_id = %(organization_id)s AND incident_id = ANY(%(incident_ids)s) AND kind = '{PostKind.CARD}'

@@ -30,7 +30,7 @@ POST_COLUMNS = """
     FROM attempted_at)::float8, attempts, after_ts, searched_to, ts,
   drawn_hash, slot_at IS NOT NULL AND slot_at <= %(now)s, EXTRACT(epoch FROM %(now)s - date_added)::float8,
   EXTRACT(epoch FROM searchable_at)::float8, EXTRACT(epoch FROM %(now)s - refused_at)::float8,
-  EXTRACT(epoch FROM due_at - %(now)s)::float8, urgency
+  EXTRACT(epoch FROM due_at - %(now)s)::float8, urgency, traceparent
 """
 
 
@@ -54,6 +54,7 @@ class DuePost:
     refused_s: float | None  # how long Slack has refused it with a temporary error
     due_in_s: float  # 0 or less: due now
     urgency: int
+    traceparent: str | None  # of what requested it or its latest change, if that was traced
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -30,6 +31,11 @@ def build_environment(collector: Collector, **more: str) -> Mapping[str, str]:
     return {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "50", **more}
 
 
+def is_delivery(kind: str, of: Span, span: Span) -> bool:
+    """Whether a span is the sending of a message of this kind that another span has requested."""
+    return span.attributes.get("tocsin.kind") == kind and span.links == [of.id]
+
+
 def names(spans: list[Span]) -> set[str]:
     return {span.name for span in spans}
 
@@ -49,14 +55,19 @@ def test_a_command_is_traced_from_its_arrival_to_its_answer(cast: Cast, serve: S
         assert statements["INSERT incident_seen"].kind == CLIENT
         assert statements["INSERT incident_seen"].attributes["db.system.name"] == "postgresql"
         assert "INSERT INTO incident_seen " in statements["INSERT incident_seen"].attributes["db.query.text"]
-        # What follows is delivery's own: it may be another process, and later.
+        # What follows is delivery's own, with a link to the command: it may be another process, and later.
         expanded = collector.wait_for("delivery expand")
         assert not expanded.parent and expanded.attributes["tocsin.of_alert"] is False
+        assert expanded.links == [command.id]
         card = collector.wait_for("delivery send", lambda span: span.attributes.get("tocsin.kind") == "card")
-        assert not card.parent
+        assert not card.parent and card.links == [command.id]
         posted = collector.wait_for("slack chat.postMessage", lambda span: span.parent == card.id)
         assert posted.kind == CLIENT and posted.attributes["tocsin.result"] == "ok"
         assert collector.resources[0]["service.name"] == "tocsin" and collector.resources[0]["tocsin.role"] == "all"
+        cast.ada.command("/incident", "comment 1 On it", channel=cast.random)
+        commented = collector.wait_for("command comment")
+        for kind in ("card", "mirror"):  # one that was there, and a new one
+            collector.wait_for("delivery send", partial(is_delivery, kind, commented))
         bot.process.terminate()
         assert bot.end() == 0
 
