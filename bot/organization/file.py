@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
@@ -273,7 +273,7 @@ def parse(text: str, name: str) -> OrganizationFile:
     try:
         file = OrganizationFile.model_validate(_without_nulls(tree.value))
     except ValidationError as error:
-        mistakes += [_build_mistake(tree, dict(item)) for item in error.errors(include_url=False)]
+        mistakes += _build_mistakes(tree, [dict(item) for item in error.errors(include_url=False)])
     if not mistakes:  # a wrong role or team would let rules of calls look wrong, too
         mistakes += check_calls(tree)
     if file is None or mistakes:
@@ -309,26 +309,38 @@ _FIELDS: dict[str | None, list[str]] = {
 }
 
 
-def _build_mistake(tree: Tree, item: dict[str, Any]) -> Mistake:
-    path: TreePath = tuple(step for step in item["loc"] if step not in (_ONE_ID, _ID_BY_WORKSPACE, "[key]"))
-    return Mistake(tree.line(path), format_path(path), _describe(path, item))
+def _build_mistakes(tree: Tree, items: list[dict[str, Any]]) -> Iterator[Mistake]:
+    found = [(_get_path(item), item) for item in items]
+    misspelt = {(*path[:-1], _find_meant(path)) for path, item in found if item["type"] == "extra_forbidden"}
+    for path, item in found:
+        if item["type"] != "missing" or path not in misspelt:  # one mistake, not two
+            yield Mistake(tree.line(path), format_path(path), _describe(path, item))
+
+
+def _get_path(item: dict[str, Any]) -> TreePath:
+    return tuple(step for step in item["loc"] if step not in (_ONE_ID, _ID_BY_WORKSPACE, "[key]"))
+
+
+def _get_fields(path: TreePath) -> list[str]:
+    """The fields of the entry in which a path ends."""
+    return _FIELDS[next((str(name) for name in reversed(path[:-1]) if name in _FIELDS), None)]
+
+
+def _find_meant(path: TreePath) -> str | None:
+    """The field that was probably meant where a path ends in one that there is not."""
+    near = difflib.get_close_matches(str(path[-1]).lower(), _get_fields(path), n=1)
+    return near[0] if near else None
 
 
 def _describe(path: TreePath, item: dict[str, Any]) -> str:
     given = item.get("input")
-    "calls" if "calls" in path else str(path[0])
     match item["type"]:
         case "missing":
             return "is missing"
         case "extra_forbidden":
-            entry = next((str(name) for name in reversed(path[:-1]) if name in _FIELDS), None)
-            fields = _FIELDS[entry]
-            near = difflib.get_close_matches(str(path[-1]).lower(), fields, n=1)
-            return (
-                f"is no field here; did you mean {near[0]}?"
-                if near
-                else f"is no field here; the fields are {_join(fields, 'and')}"
-            )
+            meant = _find_meant(path)
+            hint = f"did you mean {meant}?" if meant else f"the fields are {_join(_get_fields(path), 'and')}"
+            return f"is no field here; {hint}"
         case "string_type":
             if isinstance(given, bool):
                 return "should be text; yes, no, on, off, true and false need quotes to be text"

@@ -128,6 +128,12 @@ def test_a_mistake_is_one_line_with_place_field_and_what_would_be_right(
     assert found.isprintable()
 
 
+def test_a_misspelt_field_is_one_mistake_and_not_also_a_missing_one() -> None:
+    with pytest.raises(BadFile) as caught:
+        parse("organization: {slug: acme, nam: Acme}\n", "acme.yaml")
+    assert caught.value.lines == ["acme.yaml:1: organization.nam: is no field here; did you mean name?"]
+
+
 def test_every_mistake_is_told_at_once_in_the_order_of_the_file() -> None:
     text = ACME.replace("owner", "boss").replace("C0001", "x").replace("slug: payments", "slug: Payments")
     text += "  - {email: Ada@acme.test, name: Again, slack: U0001}\n"
