@@ -80,11 +80,12 @@ def handle_command(context: Context, request: Command, words: str) -> Response:
     else:
         member_id = _find_member(context, person, wanted.action)
         member = rules.get_member(context.connection, context.access, member_id)
-        wanted, name = replace(wanted, member_id=member.id), member.name
+        seen = rules.build_version(member, wanted.action)
+        wanted, name = replace(wanted, member_id=member.id, seen=seen), member.name
     rules.check_may_change(context.connection, context.access, wanted.action, member, wanted.role)
     rules.check_teams(context.connection, context.access, wanted.teams or (), FORMS[wanted.action])
     if request.in_message:  # no form can be opened from a message
-        return Answer(_render_question(wanted, name))
+        return Answer(_render_question(context, wanted, name))
     origin = Origin(s="message", r=request.response_url, **_describe(wanted))
     return OpenForm(_build_form(context, wanted, name, origin.to_metadata()))
 
@@ -100,6 +101,7 @@ def handle_menu(context: Context, request: Press, action: Action) -> Response:
         member_id=member.id,
         role=member.role if action is Action.ROLE else None,
         teams=tuple(member.teams) if action is Action.TEAMS else None,
+        seen=rules.build_version(member, action),
     )
     origin = redraw.origin_of_press(request, **_describe(wanted))
     return OpenForm(_build_form(context, wanted, member.name, origin))
@@ -120,7 +122,7 @@ def handle_add_press(context: Context, request: Press) -> Response:
 
 def _describe(wanted: Wanted) -> dict[str, Any]:
     """What the private metadata of a form says of the change."""
-    return {"a": wanted.action, "u": wanted.user_id, "i": wanted.member_id}
+    return {"a": wanted.action, "u": wanted.user_id, "i": wanted.member_id, "b": wanted.seen}
 
 
 def _find_member(context: Context, typed: str, action: Action) -> int:
@@ -171,14 +173,14 @@ def _render_texts(wanted: Wanted, name: str) -> tuple[str, str, str]:
     return sentence, "Remove member", "Remove"
 
 
-def _render_question(wanted: Wanted, name: str) -> Message:
+def _render_question(context: Context, wanted: Wanted, name: str) -> Message:
     text, _, label = _render_texts(wanted, name)
     if wanted.role is not None:
         text += f" Role: {messages.ROLE_NAMES[wanted.role].lower()}."
-    if wanted.teams:
-        text += f" Teams: {escape(', '.join(wanted.teams))}."
-    value: dict[str, object] = {"a": wanted.action, "u": wanted.user_id, "i": wanted.member_id}
-    return messages.render_question(text, label, {**value, "r": wanted.role, "t": wanted.teams})
+    if wanted.teams is not None:
+        names = {one.slug: one.name for one in rules.list_teams(context.connection, context.access)}
+        text += f" Teams: {escape(', '.join(names[slug] for slug in wanted.teams)) or 'none'}."
+    return messages.render_question(text, label, {**_describe(wanted), "r": wanted.role, "t": wanted.teams})
 
 
 def _build_form(context: Context, wanted: Wanted, name: str | None, origin: str) -> forms.Form:
@@ -255,7 +257,7 @@ def _read_wanted(value: Mapping[str, Any]) -> Wanted:
         member_id = int(value["i"])
         if not 0 <= member_id < 2**63:
             raise ValueError(member_id)
-        return Wanted(Action(value["a"]), require_storable(str(value["u"])), member_id)
+        return Wanted(Action(value["a"]), require_storable(str(value["u"])), member_id, seen=str(value.get("b") or ""))
     except (ValueError, TypeError, KeyError, OverflowError):
         raise _from_older_version() from None
 
@@ -274,11 +276,11 @@ def _carry_out(tx: Connection, context: Context, wanted: Wanted, newcomer: Newco
     if wanted.action is Action.REMOVE:
         return messages.render_removed(rules.remove(tx, access, wanted.member_id, now).member)
     if wanted.action is Action.TEAMS:
-        moved = rules.set_teams(tx, access, wanted.member_id, teams, now)
+        moved = rules.set_teams(tx, access, wanted.member_id, teams, wanted.seen, now)
         return messages.render_teams_changed(moved.member, nothing=moved.nothing)
     if wanted.role is None:
         raise InvalidInput("Choose a role.", FORMS[Action.ROLE], field="role")
-    changed = rules.set_role(tx, access, wanted.member_id, wanted.role, now)
+    changed = rules.set_role(tx, access, wanted.member_id, wanted.role, wanted.seen, now)
     return messages.render_role_changed(changed.member, nothing=changed.nothing)
 
 

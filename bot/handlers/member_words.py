@@ -17,6 +17,10 @@ from storage.values import Role
 
 USER_ID = re.compile(r"[UW][A-Z0-9]{1,31}")
 _NO_TEAM = "none"
+# Blanks that people type in `team: payments, search`.
+_BLANKS = re.compile(r"(?<=team:)\s+(?=\S)|(?<=teams:)\s+(?=\S)|(?<=,)\s+", re.IGNORECASE)
+_LISTING = ("list", "show", "find", "search")
+_WHICH_TEAMS = "Say which teams, like `team:payments,search`, or `team:none`."
 _SYNONYMS = {
     "invite": Action.ADD,
     "team": Action.TEAMS,
@@ -35,6 +39,7 @@ class Wanted:
     member_id: int = 0  # of everybody else
     role: Role | None = None
     teams: tuple[str, ...] | None = None  # slugs
+    seen: str = ""  # the version of what is to be changed, as it was shown
 
 
 def split_search(words: str) -> list[str]:
@@ -50,12 +55,14 @@ def parse_change(words: str) -> tuple[Wanted, str]:
     word, rest = split_word(require_storable(decode_slack_text(keep_ids(words))))
     action = _parse_action(word)
     form = FORMS[action]
-    tokens = tokenize(rest)
+    tokens = tokenize(_BLANKS.sub("", rest))
     unknown = next((one.key for one in tokens if one.key not in (None, "team", "teams")), None)
     if unknown:
         raise InvalidInput(f"“{shorten(unknown)}:” is unknown here.", form)
     person = [one.text for one in tokens if one.key is None]
-    teams = _parse_teams(tokens, form)
+    teams = _parse_teams(tokens)
+    if action in (Action.ROLE, Action.REMOVE) and teams is not None:
+        raise InvalidInput("Teams are changed by `member teams`.", FORMS[Action.TEAMS])
     role = None
     if action in (Action.ADD, Action.ROLE) and len(person) > 1:
         role = rules.parse_role(person.pop(), form)
@@ -67,14 +74,16 @@ def parse_change(words: str) -> tuple[Wanted, str]:
     return Wanted(action, role=role, teams=teams), " ".join(person)
 
 
-def _parse_teams(tokens: Sequence[Token], form: str) -> tuple[str, ...] | None:
+def _parse_teams(tokens: Sequence[Token]) -> tuple[str, ...] | None:
     """The slugs behind `team:`; none of them for `team:none`, and None without `team:`."""
     lists = [one.text.lower().split(",") for one in tokens if one.key]
     if not lists:
         return None
     teams = tuple(dict.fromkeys(slug.strip() for slugs in lists for slug in slugs if slug.strip()))
     if len(teams) > MAX_TEAMS:
-        raise InvalidInput(f"Name at most {MAX_TEAMS} teams.", form)
+        raise InvalidInput(f"Name at most {MAX_TEAMS} teams.", FORMS[Action.TEAMS])
+    if not teams:
+        raise InvalidInput(_WHICH_TEAMS, FORMS[Action.TEAMS])
     return () if teams == (_NO_TEAM,) else teams
 
 
@@ -82,9 +91,7 @@ def _check_complete(action: Action, role: Role | None, teams: tuple[str, ...] | 
     if action is Action.ROLE and role is None:
         raise InvalidInput("Say which role: `member`, `admin`, `manager` or `owner`.", FORMS[action])
     if action is Action.TEAMS and teams is None:
-        raise InvalidInput("Say which teams, or `team:none`.", FORMS[action])
-    if action in (Action.ROLE, Action.REMOVE) and teams is not None:
-        raise InvalidInput("Teams are changed by `member teams`.", FORMS[Action.TEAMS])
+        raise InvalidInput(_WHICH_TEAMS, FORMS[action])
 
 
 def _parse_action(word: str) -> Action:
@@ -95,6 +102,8 @@ def _parse_action(word: str) -> Action:
         return _SYNONYMS[typed]
     if not typed:
         raise InvalidInput("Say what to do: `add`, `role`, `teams` or `remove`.", FORMS[Action.ADD])
+    if typed in _LISTING:
+        raise InvalidInput("`members` lists and finds them.", "members ben")
     meant = find_closest(typed, list(Action))
     sentence = f"“{shorten(word)}” is unknown here. Use `add`, `role`, `teams` or `remove`."
     raise InvalidInput(sentence, FORMS[Action(meant)] if meant else FORMS[Action.ADD])

@@ -6,6 +6,7 @@ organization file names the same person.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -75,6 +76,17 @@ class LastOwner(Refusal):
         super().__init__(f"{shorten(name)} is the only owner of the organization. Make somebody else an owner first.")
 
 
+class MemberChanged(InvalidInput):
+    """Somebody else has changed what the caller is changing, since it was shown to them."""
+
+    def __init__(self, name: str, what: str, now: str) -> None:
+        super().__init__(
+            f"Somebody changed the {what} of {shorten(name)} while you were editing: {now}. Nothing was changed. Close"
+            " this form and open it again.",
+            field=what,
+        )
+
+
 class MemberGone(Refusal):
     """The member was removed meanwhile, or is none of this organization."""
 
@@ -116,7 +128,8 @@ def parse_role(typed: str, form: str) -> Role:
     if word in list(Role):
         return Role(word)
     sentence = f"“{shorten(typed)}” is not a role. Use `member`, `admin`, `manager` or `owner`."
-    raise InvalidInput(sentence, form, field="role", wrong=typed, meant=find_closest(word, list(Role)))
+    meant = find_closest(word, list(Role), likeness=0.7)  # “none” is not meant to be `owner`
+    raise InvalidInput(sentence, form, field="role", wrong=typed, meant=meant)
 
 
 def list_teams(connection: Connection, access: Access) -> list[DirectoryEntry]:
@@ -256,21 +269,35 @@ def add(tx: Connection, access: Access, newcomer: Newcomer, role: Role, teams: S
     return _finish(tx, access, member_id, now, earlier, again=earlier is not None)
 
 
-def set_role(tx: Connection, access: Access, member_id: int, role: Role, now: datetime) -> Changed:
-    """Gives a member a role. Raises Refusal."""
+def build_version(member: MemberDetails, action: Action) -> str:
+    """Short text that differs when the member's role or teams do, whichever of them is to be changed."""
+    if action is Action.TEAMS:
+        return hashlib.sha256(",".join(sorted(member.teams)).encode()).hexdigest()[:16]
+    return member.role.value if action is Action.ROLE else ""
+
+
+def set_role(tx: Connection, access: Access, member_id: int, role: Role, seen: str, now: datetime) -> Changed:
+    """Gives a member a role. `seen` is what `build_version` returned when the caller saw the old one.
+
+    Raises Refusal.
+    """
     changes.lock_members(tx)
     member = get_member(tx, access, member_id)
     check_may_change(tx, access, Action.ROLE, member, role)
     if member.role is role:
         return Changed(member, nothing=True)
+    if seen and seen != build_version(member, Action.ROLE):
+        raise MemberChanged(member.name, "role", f"it is {member.role.value} now")
     members.update_member(tx, access.organization_id, member_id, {"role": role.value})
     message = messages.render_your_role(role, access.name, access.organization_name)
     notices.notify_member(tx, access, member_id, message, "role", now)
     return _finish(tx, access, member_id, now, member)
 
 
-def set_teams(tx: Connection, access: Access, member_id: int, teams: Sequence[str], now: datetime) -> Changed:
-    """Makes these the teams of a member. Raises Refusal."""
+def set_teams(
+    tx: Connection, access: Access, member_id: int, teams: Sequence[str], seen: str, now: datetime
+) -> Changed:
+    """Makes these the teams of a member. `seen` is as in `set_role`. Raises Refusal."""
     changes.lock_members(tx)
     member = get_member(tx, access, member_id)
     check_may_change(tx, access, Action.TEAMS, member, None)
@@ -278,6 +305,9 @@ def set_teams(tx: Connection, access: Access, member_id: int, teams: Sequence[st
     synced = members.list_synced_teams(tx, access.organization_id)
     if set(member.teams) - synced == set(teams):
         return Changed(member, nothing=True)
+    if seen and seen != build_version(member, Action.TEAMS):
+        named = shorten(", ".join(member.teams.values()), 200) or "none"
+        raise MemberChanged(member.name, "teams", f"they are {named} now")
     members.update_member(tx, access.organization_id, member_id, {})
     members.set_teams(tx, access.organization_id, member_id, teams)
     moved = _finish(tx, access, member_id, now, member)

@@ -186,8 +186,11 @@ def test_in_a_direct_message_a_button_asks(world: World) -> None:
     world.ada.press(asked, "Change")
     world.ada.wait_for_message(containing="Ben Tal has the role admin now.")
     assert "admin" in whoami(world, world.ben)
+    world.ada.tell_bot("member teams ben team:none")
+    world.ada.wait_for_message(containing="You change the teams of Ben Tal. Teams: none.")
     world.ada.tell_bot(f"member add {world.eve.mention} team:search")
-    world.ada.press(world.ada.wait_for_message(containing="You add Eve Out"), "Add")
+    asked = world.ada.wait_for_message(containing="You add Eve Out to the organization. Role: member. Teams: Search.")
+    world.ada.press(asked, "Add")
     world.ada.wait_for_message(containing="You added Eve Out with the role member and the teams Search.")
 
 
@@ -202,6 +205,12 @@ def test_in_a_direct_message_a_button_asks(world: World) -> None:
         ("member role ben emperor", "“emperor” is not a role. Use member, admin, manager or owner."),
         ("member role ben mangaer", "Did you mean /incident member role ben manager?"),
         ("member teams ben", "Say which teams"),
+        ("member teams ben payments", "Say which teams, like team:payments,search, or team:none."),
+        ("member teams ben team:", "Say which teams, like team:payments,search, or team:none."),
+        ("member teams ben team: payments, serach", "There is no team “serach”. Did you mean search?"),
+        ("member role ben none", "“none” is not a role. Use member, admin, manager or owner.\nLike this"),
+        ("member role ben team:payments", "Teams are changed by member teams."),
+        ("member list", "members lists and finds them."),
         ("member teams ben team:nope", "There is no team “nope”"),
         ("member remove nobody", "There is no member “nobody”"),
         ("member role ben admin env:x", "“env:” is unknown here"),
@@ -251,3 +260,22 @@ def test_whoever_a_manager_adds_changes_or_removes_gets_one_message(world: World
     before = read(world.dan)
     change(world, world.dan, "member teams dan team:search", "Change teams")
     assert [one for one in read(world.dan)[len(before) :] if "your teams" in one] == []
+
+
+def test_of_two_managers_at_once_the_second_does_not_undo_what_the_first_did(world: World) -> None:
+    for words, title, field, mine, other, now in (
+        ("member role ben manager", "Change role", "Role", "Manager", "Admin", "it is admin now"),
+        ("member teams ben team:payments,search", "Change teams", "Teams", None, "Search", "they are Search now"),
+    ):
+        world.ada.command("/incident", words)
+        late = world.ada.wait_for_form(title)
+        world.dan.press(world.see(world.dan, "members ben"), title, containing="Ben Tal")
+        first = world.dan.wait_for_form(title)
+        assert first.choose(field, other).submit().closed
+        world.settle()
+        if mine:
+            late.choose(field, mine)
+        refused = late.submit().errors[field]
+        assert f"Somebody changed the {field.lower()} of Ben Tal while you were editing: {now}." in refused
+        late.close()
+        assert other in world.ask(world.ada, "members ben").text
