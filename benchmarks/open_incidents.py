@@ -32,6 +32,7 @@ from bot.incidents.access import Access
 from bot.incidents.alerts import Alert
 from bot.incidents.filters import ListQuery
 from bot.incidents.maintenance import Maintenance
+from bot.incidents.storms import Taken
 from bot.messages.handoff import ALSO_OPEN_SHOWN
 from bot.people import overview
 from storage.embedded import ROLE, EmbeddedPostgres, as_superuser
@@ -70,6 +71,7 @@ UPDATE incident SET owner_id = 2 + id / 100 % 10, owned_since = date_started WHE
 INSERT INTO owner_reminder (organization_id, incident_id, due_at, step)
   SELECT organization_id, id, now() - interval '1 minute', 0 FROM incident WHERE owner_id IS NOT NULL;
 UPDATE team SET remind_owner_s = 3600;
+DELETE FROM incident_subscription WHERE member_id = 1;
 INSERT INTO project_channel (organization_id, project_id, channel_id) SELECT 1, id, 'CALL' FROM project;
 INSERT INTO destination (workspace_id, channel_id) SELECT 'T0001', 'CALL';
 INSERT INTO post (organization_id, destination_id, kind, wanted_version, drawn_version, date_added)
@@ -154,6 +156,16 @@ def list_cases(access: Access, now: datetime) -> dict[str, Callable[[Connection]
         ]
         alerts.take(tx, organization_id, firing, {}, now)
 
+    def take_all(tx: Connection) -> None:
+        taken = Taken(0, 0, 0, 0, after=0)
+        while taken.after is not None:
+            taken = storm_actions.take_some(tx, access, 1, now, after=taken.after)
+
+    def split(tx: Connection) -> None:
+        done = storm_actions.NOT_SPLIT
+        while done.left:
+            done = storm_actions.split_some(tx, access, 1, now, done)
+
     def show_storm(tx: Connection) -> None:
         (post_id,) = tx.exec_driver_sql("SELECT post_id FROM storm").one()
         storm_contents.find_storm_content(
@@ -170,7 +182,7 @@ def list_cases(access: Access, now: datetime) -> dict[str, Callable[[Connection]
         tx.exec_driver_sql(
             "INSERT INTO notification (organization_id, activity_id, member_id, mention, post_id)"
             " SELECT 1, max(id), 7, false, %(post_id)s FROM incident_activity a"
-            " WHERE incident_id IN (SELECT id FROM incident WHERE status <> 2) GROUP BY incident_id",
+            " WHERE incident_id IN (SELECT id FROM incident WHERE status <> 2 LIMIT 10000) GROUP BY incident_id",
             {"post_id": post_id},
         )
         summaries.find_summary_content(tx, cast(SummaryPost, SimpleNamespace(id=post_id)), OWNER)
@@ -190,14 +202,14 @@ def list_cases(access: Access, now: datetime) -> dict[str, Callable[[Connection]
         "list following:yes": ask("list following:yes"),
         "list seen:no": ask("list seen:no"),
         "the storm's message": show_storm,
-        "Take all of the storm": lambda tx: storm_actions.take_all(tx, access, 1, now),
-        "Split of the storm": lambda tx: storm_actions.split(tx, access, 1, now),
+        "Take all of the storm, all batches": take_all,
+        "Split of the storm, all batches": split,
         "Silence of the storm": lambda tx: storm_actions.find_alert_to_silence(tx, access, 1),
         "Home, all tabs": show_home,
         "handoff of all, and its message": hand_off,
         "owners' reminders": lambda tx: reminders.remind_due(tx, now, 100),
         "a personal digest": lambda tx: personal_digests.get_content(tx, OWNER, "T0001", now - timedelta(days=1), 10),
-        "a summary of direct messages": fold_summary,
+        "a summary of 10,000 incidents": fold_summary,
         "silence of an alert": silence_one,
         "maintenance, first batch": start,
         "maintenance of all, all batches": hold,

@@ -8,6 +8,7 @@ from bot.handlers.redraw import origin_of_press
 from bot.handlers.verb import Feature
 from bot.incidents import filters, silences, storm_actions
 from bot.incidents.errors import Refusal
+from bot.incidents.storms import Taken
 from bot.messages import silences as silence_messages
 from bot.messages import storm as messages
 from bot.slack.requests import Press
@@ -34,15 +35,20 @@ def handle_summary_list_press(context: Context, _request: Press) -> Response:
 def handle_take_press(context: Context, request: Press) -> Response:
     """`Take all`: those that nobody owns."""
     storm_id = filters.parse_storm(request.value)
-    with context.write() as tx:
-        taken = storm_actions.take_all(tx, context.access, storm_id, context.now)
+    taken = Taken(0, 0, 0, 0, after=0)
+    while taken.after is not None:
+        with context.write() as tx:
+            taken += storm_actions.take_some(tx, context.access, storm_id, context.now, after=taken.after)
     return Answer(messages.render_taken(taken, storm_id))
 
 
 def handle_split_press(context: Context, request: Press) -> Response:
     """`Split`: own cards after all."""
-    with context.write() as tx:
-        split = storm_actions.split(tx, context.access, filters.parse_storm(request.value), context.now)
+    storm_id = filters.parse_storm(request.value)
+    split = storm_actions.NOT_SPLIT
+    while split.left:
+        with context.write() as tx:
+            split = storm_actions.split_some(tx, context.access, storm_id, context.now, split)
     return Answer(messages.render_split(split))
 
 

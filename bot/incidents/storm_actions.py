@@ -1,6 +1,7 @@
 """What people do to a whole storm: take its incidents, or give them their own cards.
 
-Whoever sees one of its incidents may do so, and does it to those that they see.
+Whoever sees one of its incidents may do so, and does it to those that they see. A storm may have tens of thousands, so
+both are done in batches. What a batch has done stays, and doing it again goes on.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from bot.incidents.errors import Refusal
 from bot.incidents.storms import Split, Taken
 from storage.queries import destinations, storm_actions
 from storage.queries.storm_actions import StormRow
+from storage.values import Status
 
 MAX_COMPARED = 400  # incidents whose labels are compared
+BATCH = 500  # incidents in one transaction, for which alerts and people wait who change one of them
+NOT_SPLIT = Split(0, split_before=False, left=(Status.CRITICAL, Status.WARNING, Status.OPEN))
 
 
 class NoSuchStorm(Refusal):
@@ -27,30 +31,45 @@ class NoSuchStorm(Refusal):
         super().__init__("There is no incident of this alert storm that you can see.")
 
 
-def take_all(tx: Connection, access: Access, storm_id: int, now: datetime) -> Taken:
-    """Makes the caller the owner of the open incidents of a storm that nobody owns and no silence holds.
+def take_some(tx: Connection, access: Access, storm_id: int, now: datetime, *, after: int = 0) -> Taken:
+    """Makes the caller the owner of open incidents of a storm that nobody owns and no silence holds.
 
-    Raises NoSuchStorm.
+    They are a batch of those behind the id `after`; the result says whether others are left. Raises NoSuchStorm.
     """
     get_storm(tx, access, storm_id)
-    found = storm_actions.lock_open_incidents(tx, access.organization_id, storm_id, access.project_ids)
+    found = storm_actions.lock_open_incidents(
+        tx, access.organization_id, storm_id, access.project_ids, after=after, most=BATCH
+    )
     unowned = [one for one in found if one.owner_id is None]
     silenced = sum(one.silenced for one in unowned)
     mine = sum(one.owner_id == access.member_id for one in found)
     ownership.take_unowned(tx, access, [one.id for one in unowned if not one.silenced], now)
-    return Taken(len(unowned) - silenced, mine, len(found) - len(unowned) - mine, silenced)
+    rest = found[-1].id if len(found) == BATCH else None
+    return Taken(len(unowned) - silenced, mine, len(found) - len(unowned) - mine, silenced, rest)
 
 
-def split(tx: Connection, access: Access, storm_id: int, now: datetime) -> Split:
-    """Gives the open incidents of a storm their own cards, the most severe first. Raises NoSuchStorm."""
+def split_some(tx: Connection, access: Access, storm_id: int, now: datetime, before: Split = NOT_SPLIT) -> Split:
+    """Gives open incidents of a storm their own cards, the most severe first: a batch behind those of `before`.
+
+    The storm counts as split with the last batch; `left` of the result is empty then. Raises NoSuchStorm.
+    """
     storm = get_storm(tx, access, storm_id)
     destinations.lock_destination(tx, storm.destination_id)
     storm = get_storm(tx, access, storm_id)
     if storm.split:
-        return Split(0, split_before=True, by=storm.split_by)
-    cards = storm_actions.split_storm(tx, access.organization_id, storm, access.member_id, now)
+        return Split(before.cards, split_before=True, by=storm.split_by)
+    cards, left, after, number = before.cards, before.left, before.after, before.number
+    while left and (room := before.number + BATCH - number):
+        made = storm_actions.give_cards(
+            tx, access.organization_id, storm, left[0], now, after=after, most=room, number=number
+        )
+        cards += sum(one.posted for one in made)
+        left, after = (left, made[-1].id) if len(made) == room else (left[1:], 0)
+        number += len(made)
+    if not left:
+        storm_actions.set_split(tx, access.organization_id, storm, access.member_id, now)
     destinations.reschedule_destinations(tx, [storm.destination_id], now)
-    return Split(cards, split_before=False)
+    return Split(cards, split_before=False, left=left, after=after, number=number)
 
 
 def find_alert_to_silence(connection: Connection, access: Access, storm_id: int) -> tuple[int, list[str]] | None:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from storage.values import Status
+
 MAX_CRITICAL_CARDS = 10  # critical incidents of a storm that get cards of their own
 
 
@@ -105,6 +107,16 @@ class Taken:
     mine: int  # open ones that the caller owned already
     others: int  # open ones that other people own
     silenced: int  # open ones that nobody owns and a silence holds; they were left out
+    after: int | None = None  # the others of the storm, whose ids are greater, are still to be taken
+
+    def __add__(self, other: Taken) -> Taken:
+        return Taken(
+            self.taken + other.taken,
+            self.mine + other.mine,
+            self.others + other.others,
+            self.silenced + other.silenced,
+            other.after,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,3 +126,6 @@ class Split:
     cards: int
     split_before: bool  # somebody has asked for it already: nothing was done
     by: str | None = None  # the name of who did, if it was done before
+    left: Sequence[Status] = ()  # severities of which incidents are still to get cards
+    after: int = 0  # of the first of them, those whose ids are greater
+    number: int = 0  # of incidents that were given cards, also those whose cards a silence holds back

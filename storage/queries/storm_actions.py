@@ -41,6 +41,14 @@ class OpenIncident:
     silenced: bool
 
 
+@dataclass(frozen=True, slots=True)
+class UnfoldedIncident:
+    """An incident of a storm that has its own card from now on."""
+
+    id: int
+    posted: bool  # False: a silence holds it, so its card comes later, or it had one
+
+
 def find_storm(
     connection: Connection, organization_id: int, storm_id: int, project_ids: Sequence[int]
 ) -> StormRow | None:
@@ -56,13 +64,19 @@ def find_storm(
 
 
 def lock_open_incidents(
-    tx: Connection, organization_id: int, storm_id: int, project_ids: Sequence[int]
+    tx: Connection, organization_id: int, storm_id: int, project_ids: Sequence[int], *, after: int, most: int
 ) -> list[OpenIncident]:
-    """Locks the open incidents of a storm that the caller sees, and returns them."""
+    """Locks and returns at most `most` open incidents of a storm that the caller sees, by their ids behind `after`."""
     rows = tx.exec_driver_sql(
-        f"SELECT i.id, i.owner_id, {is_silenced('i')} {_VISIBLE} AND i.status <> 2"
-        " ORDER BY i.id FOR NO KEY UPDATE OF i",
-        {"organization_id": organization_id, "storm_id": storm_id, "project_ids": list(project_ids)},
+        f"SELECT i.id, i.owner_id, {is_silenced('i')} {_VISIBLE} AND i.status <> 2 AND si.incident_id > %(after)s"
+        " ORDER BY si.incident_id LIMIT %(most)s FOR NO KEY UPDATE OF i",
+        {
+            "organization_id": organization_id,
+            "storm_id": storm_id,
+            "project_ids": list(project_ids),
+            "after": after,
+            "most": most,
+        },
     )
     return [OpenIncident(*row) for row in rows]
 
@@ -84,44 +98,71 @@ def list_labels(
     return [(identifier, labels) for identifier, labels in rows]
 
 
-def split_storm(tx: Connection, organization_id: int, storm: StormRow, member_id: int, now: datetime) -> int:
-    """Gives the open incidents of a storm their own cards, the most severe first. Returns how many.
+def give_cards(
+    tx: Connection,
+    organization_id: int,
+    storm: StormRow,
+    status: Status,
+    now: datetime,
+    *,
+    after: int,
+    most: int,
+    number: int,
+) -> list[UnfoldedIncident]:
+    """Gives open incidents of a storm with this status their own cards: at most `most`, by their ids behind `after`.
 
-    The caller has locked its destination. The posts are due one after the other in that order, so that what people do
-    goes first, and critical incidents before others. What a silence holds gets its card later and does not count.
+    The caller has locked its destination. The posts are due one after the other, behind `number` earlier ones: so what
+    people do goes first, and critical incidents before others. Returns which incidents they are; what a silence holds
+    gets its card later.
     """
-    parameters = {
-        "organization_id": organization_id,
-        "storm_id": storm.id,
-        "destination_id": storm.destination_id,
-        "post_id": storm.post_id,
-        "channel_id": storm.channel_id,
-        "member_id": member_id,
-        "now": now,
-        "change": int(Urgency.CHANGE),
-        "news": int(Urgency.NEWS),
-    }
+    rows = tx.exec_driver_sql(
+        "WITH batch AS MATERIALIZED (SELECT si.incident_id FROM storm_incident si"  # noqa: S608 - composed of constants
+        "  CROSS JOIN LATERAL (SELECT FROM incident i WHERE i.organization_id = si.organization_id"
+        "    AND i.id = si.incident_id AND i.status = %(status)s"
+        f"    AND {shown_in_channel('i.organization_id', 'i.id', '%(channel_id)s')} OFFSET 0) i"
+        "  WHERE si.organization_id = %(organization_id)s AND si.storm_id = %(storm_id)s AND si.folded"
+        "    AND si.incident_id > %(after)s ORDER BY si.incident_id LIMIT %(most)s),"
+        " unfolded AS (UPDATE storm_incident si SET folded = false FROM batch"
+        "  WHERE si.organization_id = %(organization_id)s AND si.storm_id = %(storm_id)s"
+        "    AND si.incident_id = batch.incident_id),"
+        " made AS (INSERT INTO post (organization_id, destination_id, kind, incident_id, urgency, due_at, date_added)"
+        f"  SELECT %(organization_id)s, %(destination_id)s, '{PostKind.CARD}', incident_id, %(urgency)s,"
+        "   %(now)s + interval '1 ms' * (%(number)s + row_number() OVER (ORDER BY incident_id)), %(now)s FROM batch"
+        f"  ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}' DO NOTHING RETURNING incident_id)"
+        f" SELECT i.id, made.incident_id IS NOT NULL AND NOT {is_silenced('i')} FROM batch"
+        "  JOIN incident i ON i.organization_id = %(organization_id)s AND i.id = batch.incident_id"
+        "  LEFT JOIN made ON made.incident_id = i.id ORDER BY i.id",
+        {
+            "organization_id": organization_id,
+            "storm_id": storm.id,
+            "destination_id": storm.destination_id,
+            "channel_id": storm.channel_id,
+            "status": int(status),
+            "urgency": int(Urgency.CHANGE if status is Status.CRITICAL else Urgency.NEWS),
+            "now": now,
+            "after": after,
+            "most": most,
+            "number": number,
+        },
+    )
+    found = [UnfoldedIncident(*row) for row in rows]
+    if found:
+        wake_after_commit(tx, Work.POSTS)
+    return found
+
+
+def set_split(tx: Connection, organization_id: int, storm: StormRow, member_id: int, now: datetime) -> None:
+    """Records that somebody has given a storm's incidents their own cards. The caller has locked its destination."""
     tx.exec_driver_sql(
         "WITH split AS (UPDATE storm SET date_split = %(now)s, split_by = %(member_id)s"
         "  WHERE organization_id = %(organization_id)s AND id = %(storm_id)s)"
         " UPDATE post SET wanted_version = wanted_version + 1, due_at = %(now)s WHERE id = %(post_id)s",
-        parameters,
-    )
-    made = tx.exec_driver_sql(
-        "WITH unfolded AS (UPDATE storm_incident si SET folded = false FROM incident i"  # noqa: S608 - composed of constants
-        "  WHERE si.organization_id = %(organization_id)s AND si.storm_id = %(storm_id)s AND si.folded"
-        "    AND i.id = si.incident_id AND i.status <> 2"
-        f"    AND {shown_in_channel('i.organization_id', 'i.id', '%(channel_id)s')}"
-        "  RETURNING i.id, i.status)"
-        " INSERT INTO post (organization_id, destination_id, kind, incident_id, urgency, due_at, date_added)"
-        f" SELECT %(organization_id)s, %(destination_id)s, '{PostKind.CARD}', u.id,"
-        f"  CASE WHEN u.status = {Status.CRITICAL:d} THEN %(change)s ELSE %(news)s END,"
-        "  %(now)s + interval '1 ms' * row_number() OVER (ORDER BY u.status DESC, u.id), %(now)s"
-        " FROM unfolded u"
-        f" ON CONFLICT (incident_id, destination_id) WHERE kind = '{PostKind.CARD}' DO NOTHING"
-        f" RETURNING (SELECT {is_silenced('i')} FROM incident i"
-        " WHERE i.organization_id = post.organization_id AND i.id = post.incident_id)",
-        parameters,
+        {
+            "organization_id": organization_id,
+            "storm_id": storm.id,
+            "post_id": storm.post_id,
+            "member_id": member_id,
+            "now": now,
+        },
     )
     wake_after_commit(tx, Work.POSTS)
-    return sum(not silenced for (silenced,) in made)

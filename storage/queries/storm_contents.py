@@ -16,13 +16,22 @@ NAMED = 5  # critical incidents and owners that a message names
 _COMPARED = 200
 _MAX_LABEL_LENGTH = 60  # characters of a fact of an alert that may be a label
 
+# Reads what is open from an index: the rows of a storm's incidents may be scattered among a million. What is looked up
+# for each incident by itself, the planner would otherwise look up for all incidents of the channel's projects.
 _SHOWN = f"""
 shown AS MATERIALIZED (
-  SELECT i.id, i.identifier, i.title, i.status, coalesce(i.status_before_closing, i.status) AS severity, i.owner_id,
-         si.folded, i.status <> 2 AND {is_silenced("i")} AS silenced, i.status <> 2 AND NOT {is_silenced("i")} AS open
-  FROM storm_incident si JOIN incident i ON i.organization_id = si.organization_id AND i.id = si.incident_id
+  SELECT si.organization_id, si.incident_id AS id, si.folded, i.status, i.owner_id, i.silence_id
+  FROM storm_incident si
+  CROSS JOIN LATERAL (SELECT WHERE {shown_in_channel("si.organization_id", "si.incident_id", "%(channel_id)s")} OFFSET 0) c
+  LEFT JOIN incident i ON i.organization_id = si.organization_id AND i.id = si.incident_id AND i.status <> 2
   WHERE si.organization_id = %(organization_id)s AND si.storm_id = %(storm_id)s
-    AND {shown_in_channel("i.organization_id", "i.id", "%(channel_id)s")}
+), judged AS MATERIALIZED (
+  SELECT h.organization_id, h.id, h.folded, h.status, h.owner_id, coalesce(h.status, closed.severity) AS severity,
+         h.status IS NOT NULL AND {is_silenced("h")} AS silenced,
+         h.status IS NOT NULL AND NOT {is_silenced("h")} AS open
+  FROM shown h LEFT JOIN LATERAL (SELECT coalesce(x.status_before_closing, x.status) AS severity FROM incident x
+                                  WHERE x.organization_id = h.organization_id AND x.id = h.id
+                                    AND h.status IS NULL OFFSET 0) closed ON true
 )
 """  # noqa: S608 - composed of constants
 _CONTENT = f"""
@@ -33,27 +42,35 @@ SELECT storm.date_started, storm.date_last, storm.date_ended IS NOT NULL, storm.
        storm.date_split IS NOT NULL, storm.split_by_name,
        total.*,
        (SELECT jsonb_agg(jsonb_build_array(o.name, o.count)) FROM (
-          SELECT m.name, count(*) AS count FROM shown JOIN member m ON m.id = shown.owner_id
-          WHERE shown.open GROUP BY m.id ORDER BY count DESC, m.name LIMIT {NAMED}) o),
-       (SELECT jsonb_agg(jsonb_build_array(c.identifier, c.title)) FROM (
-          SELECT identifier, title FROM shown WHERE folded AND open AND status = {Status.CRITICAL:d}
-          ORDER BY identifier LIMIT {NAMED}) c),
-       (SELECT jsonb_build_array(identifier, title) FROM shown ORDER BY identifier LIMIT 1)
+          SELECT m.name, count(*) AS count FROM judged
+          JOIN member m ON m.organization_id = judged.organization_id AND m.id = judged.owner_id
+          WHERE judged.open GROUP BY m.id ORDER BY count DESC, m.name LIMIT {NAMED}) o),
+       (SELECT jsonb_agg(jsonb_build_array(x.identifier, x.title) ORDER BY x.identifier) FROM (
+          SELECT organization_id, id FROM judged WHERE folded AND open AND status = {Status.CRITICAL:d}
+          ORDER BY id LIMIT {NAMED}) c JOIN incident x ON x.organization_id = c.organization_id AND x.id = c.id),
+       (SELECT jsonb_build_array(x.identifier, x.title) FROM incident x
+        WHERE x.organization_id = %(organization_id)s AND x.id = (SELECT min(id) FROM judged))
 FROM storm CROSS JOIN LATERAL (
   SELECT count(*), count(*) FILTER (WHERE severity = {Status.CRITICAL:d}),
          count(*) FILTER (WHERE severity = {Status.WARNING:d}), count(*) FILTER (WHERE severity = {Status.OPEN:d}),
-         count(*) FILTER (WHERE status = 2), count(*) FILTER (WHERE silenced),
+         count(*) FILTER (WHERE status IS NULL), count(*) FILTER (WHERE silenced),
          count(*) FILTER (WHERE open AND owner_id IS NULL), count(DISTINCT owner_id) FILTER (WHERE open),
          count(*) FILTER (WHERE open AND folded),
          count(*) FILTER (WHERE folded AND open AND status = {Status.CRITICAL:d})
-  FROM shown) total
+  FROM judged) total
 """  # noqa: S608 - composed of constants
+# The ids of incidents of an organization are in the order of their identifiers.
+_IN_CHANNEL = shown_in_channel("si.organization_id", "si.incident_id", "%(channel_id)s")
+_ENDS = " UNION ".join(
+    "(SELECT si.organization_id, si.incident_id FROM storm_incident si"  # noqa: S608 - composed of constants
+    f" CROSS JOIN LATERAL (SELECT WHERE {_IN_CHANNEL} OFFSET 0) c"
+    " WHERE si.organization_id = %(organization_id)s AND si.storm_id = %(storm_id)s"
+    f" ORDER BY si.incident_id {order} LIMIT {_COMPARED})"
+    for order in ("", "DESC")
+)
 _ALERTS = f"""
-WITH {_SHOWN}
-SELECT i.title, i.environment, coalesce(i.details, '{{}}') FROM (
-  (SELECT id FROM shown ORDER BY identifier LIMIT {_COMPARED})
-  UNION (SELECT id FROM shown ORDER BY identifier DESC LIMIT {_COMPARED})) c
-JOIN incident i ON i.id = c.id ORDER BY i.id
+SELECT i.title, i.environment, coalesce(i.details, '{{}}') FROM ({_ENDS}) c
+JOIN incident i ON i.organization_id = c.organization_id AND i.id = c.incident_id ORDER BY i.id
 """  # noqa: S608 - composed of constants
 
 

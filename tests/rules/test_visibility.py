@@ -170,7 +170,8 @@ EXEMPT = {
     "storms.insert_incidents": _MAINTAINS,
     "storms.list_recent_cards": _MAINTAINS,
     "storms.unfold_reopened": _MAINTAINS,
-    "storm_contents._ALERTS": "reads from _SHOWN, which has the rule",
+    "storm_contents._ALERTS": "reads from _ENDS, which has the rule",
+    "storm_contents._CONTENT": "reads from _SHOWN, which has the rule",
     "threads.find_card": "finds the card of a reply; the handler looks its incident up by the rule",
 }
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bot.incidents import storm_actions
 from bot.intake.tokens import Source
 from sandbox import SeenMessage
 from storage.values import ALL_WORK
@@ -218,7 +219,11 @@ def test_a_channel_that_a_project_no_longer_names_shows_nothing_new_of_its_storm
     world.rest()
 
 
-def test_take_all_takes_what_nobody_owns_and_says_how_many_others_have(world: World, deliver: Deliver) -> None:
+@pytest.mark.parametrize("batch", [storm_actions.BATCH, 2])
+def test_take_all_takes_what_nobody_owns_and_says_how_many_others_have(
+    world: World, deliver: Deliver, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(storm_actions, "BATCH", batch)
     deliver(Source.EVENTS, alerts(1, 12))
     storm = wait_for_storm(world, "12 new incidents")
     world.rest()
@@ -247,7 +252,11 @@ def test_a_storm_whose_incidents_somebody_may_not_see_does_nothing_for_them(worl
     assert "Nobody owns any of the open incidents" in storms(world)[0].markup
 
 
-def test_split_gives_the_open_incidents_their_cards_the_most_severe_first(world: World, deliver: Deliver) -> None:
+@pytest.mark.parametrize("batch", [storm_actions.BATCH, 2])
+def test_split_gives_the_open_incidents_their_cards_the_most_severe_first(
+    world: World, deliver: Deliver, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    monkeypatch.setattr(storm_actions, "BATCH", batch)
     deliver(Source.EVENTS, alerts(1, 5))
     world.rest()
     deliver(Source.EVENTS, [*alerts(6, 7, severity=None), *alerts(8, 9), *alerts(10, 21, severity="critical")])
