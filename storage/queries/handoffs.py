@@ -12,7 +12,7 @@ from storage.member_rows import HandoffContent, HandoffHead, HandoffItem, OfferS
 from storage.prepared import PreparedStatement
 from storage.queries.activity import ENTRY_COLUMNS, READABLE, get_mentions_of_entries, parse_entry
 from storage.queries.silences import SILENCED_UNTIL
-from storage.queries.visibility import sees_incident
+from storage.queries.visibility import sees_incident, sees_project
 from storage.rows import ActivityEntry, Mentions
 from storage.values import NO_TEAM, Status
 
@@ -225,19 +225,33 @@ ORDER BY h.state = 'offered' DESC, i.status DESC, i.date_started DESC, i.id DESC
 """  # noqa: S608 - composed of constants
 
 # Open incidents without an owner, of the giver's teams, that the reader sees as well.
+# They are counted from indexes and chosen first: of the others, neither rows nor comments are read.
 _ALSO_OPEN = f"""
-SELECT count(*) OVER (), {SHOWN}
-FROM incident i
-JOIN member m ON m.organization_id = %(organization_id)s AND m.id = %(reader_id)s
-JOIN organization o ON o.id = m.organization_id
+WITH shared AS MATERIALIZED (
+  SELECT pt.project_id, mt.team_id,
+         o.incidents AND m.date_removed IS NULL AND {sees_project("pt.project_id")} AS seen
+  FROM member_team mt JOIN project_team pt ON pt.organization_id = mt.organization_id AND pt.team_id = mt.team_id
+  JOIN member m ON m.organization_id = mt.organization_id AND m.id = %(reader_id)s
+  JOIN organization o ON o.id = m.organization_id
+  WHERE mt.organization_id = %(organization_id)s AND mt.member_id = %(giver_id)s
+), of_giver AS MATERIALIZED (
+  SELECT ip.incident_id AS id, bool_or(shared.seen) AS seen
+  FROM shared JOIN incident_project ip ON ip.organization_id = %(organization_id)s
+    AND ip.project_id = shared.project_id AND ip.status <> 2 AND ip.team_id IN ({NO_TEAM}, shared.team_id)
+  GROUP BY ip.incident_id
+), also_open AS MATERIALIZED (
+  SELECT i.id, i.status, i.date_started FROM of_giver
+  JOIN incident i ON i.organization_id = %(organization_id)s AND i.id = of_giver.id
+    AND i.status <> 2 AND i.owner_id IS NULL
+  JOIN member m ON m.organization_id = i.organization_id AND m.id = %(reader_id)s
+  JOIN organization o ON o.id = m.organization_id
+  WHERE of_giver.seen OR {sees_incident("i.id")}
+)
+SELECT (SELECT count(*) FROM also_open), {SHOWN}
+FROM (SELECT id FROM also_open ORDER BY status DESC, date_started DESC, id DESC LIMIT %(most)s) chosen
+JOIN incident i ON i.organization_id = %(organization_id)s AND i.id = chosen.id
 {LAST_COMMENT}
-WHERE i.organization_id = %(organization_id)s AND i.status <> 2 AND i.owner_id IS NULL AND {sees_incident("i.id")}
-  AND EXISTS (SELECT FROM incident_project ip JOIN project_team pt ON pt.organization_id = ip.organization_id
-    AND pt.project_id = ip.project_id
-              JOIN member_team mt ON mt.organization_id = pt.organization_id AND mt.team_id = pt.team_id
-              WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id AND mt.member_id = %(giver_id)s
-                AND (ip.team_id = {NO_TEAM} OR ip.team_id = mt.team_id))
-ORDER BY i.status DESC, i.date_started DESC, i.id DESC LIMIT %(most)s
+ORDER BY i.status DESC, i.date_started DESC, i.id DESC
 """  # noqa: S608 - composed of constants
 
 

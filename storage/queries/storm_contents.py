@@ -16,13 +16,14 @@ NAMED = 5  # critical incidents and owners that a message names
 _COMPARED = 200
 _MAX_LABEL_LENGTH = 60  # characters of a fact of an alert that may be a label
 
+_IN_CHANNEL = shown_in_channel("si.organization_id", "si.incident_id", "%(channel_id)s")
 # Reads what is open from an index: the rows of a storm's incidents may be scattered among a million. What is looked up
 # for each incident by itself, the planner would otherwise look up for all incidents of the channel's projects.
 _SHOWN = f"""
 shown AS MATERIALIZED (
   SELECT si.organization_id, si.incident_id AS id, si.folded, i.status, i.owner_id, i.silence_id
   FROM storm_incident si
-  CROSS JOIN LATERAL (SELECT WHERE {shown_in_channel("si.organization_id", "si.incident_id", "%(channel_id)s")} OFFSET 0) c
+  CROSS JOIN LATERAL (SELECT WHERE {_IN_CHANNEL} OFFSET 0) c
   LEFT JOIN incident i ON i.organization_id = si.organization_id AND i.id = si.incident_id AND i.status <> 2
   WHERE si.organization_id = %(organization_id)s AND si.storm_id = %(storm_id)s
 ), judged AS MATERIALIZED (
@@ -60,7 +61,6 @@ FROM storm CROSS JOIN LATERAL (
   FROM judged) total
 """  # noqa: S608 - composed of constants
 # The ids of incidents of an organization are in the order of their identifiers.
-_IN_CHANNEL = shown_in_channel("si.organization_id", "si.incident_id", "%(channel_id)s")
 _ENDS = " UNION ".join(
     "(SELECT si.organization_id, si.incident_id FROM storm_incident si"  # noqa: S608 - composed of constants
     f" CROSS JOIN LATERAL (SELECT WHERE {_IN_CHANNEL} OFFSET 0) c"
