@@ -99,6 +99,8 @@ class Incident(Base):
             "id",
             postgresql_where=text("silence_id IS NOT NULL"),
         ),
+        # What is on legal hold, which is looked for with each batch of what is erased.
+        Index("ix_incident_held", "organization_id", "identifier", postgresql_where=text("legal_hold")),
         CheckConstraint("status IN (1, 2, 10, 20)", name="status_known"),
         CheckConstraint("(status = 2) = (date_closed IS NOT NULL)", name="closed_has_date"),
     )
