@@ -99,9 +99,10 @@ INSERT INTO incident_seen (organization_id, incident_id, member_id, first_seen, 
   FROM incident, generate_series(0, :last_reader) s;
 INSERT INTO incident_subscription (organization_id, incident_id, member_id, date_added)
   SELECT organization_id, id, organization_id, date_added FROM incident, generate_series(1, :followers);
-INSERT INTO alert_memory (organization_id, dedup_key, source, project_id, alert_key, incident_id, status, fired, heard)
+INSERT INTO alert_memory (organization_id, dedup_key, source, project_id, alert_key, incident_id, status, fired,
+                          resolved, heard)
   SELECT organization_id, 'events/' || alert_project_id || '/' || dedup_key, source, alert_project_id, alert_key, id,
-         status, date_started, date_started FROM incident;
+         status, date_started, date_closed, date_started FROM incident;
 INSERT INTO post (organization_id, destination_id, kind, incident_id, wanted_version, drawn_version, ts, drawn_hash,
                   date_added)
   SELECT organization_id, alert_project_id, 'card', id, 2, 2, extract(epoch FROM date_added)::text,
