@@ -171,7 +171,8 @@ EXEMPT = {
     "storms.list_recent_cards": _MAINTAINS,
     "storms.unfold_reopened": _MAINTAINS,
     "storm_contents._ALERTS": "reads from _ENDS, which has the rule",
-    "storm_contents._CONTENT": "reads from _SHOWN, which has the rule",
+    "storm_contents._CONTENT": "reads from _SHOWN",
+    "storm_contents._SHOWN": "reads what _IN_CHANNEL, which is the rule, lets through",
     "threads.find_card": "finds the card of a reply; the handler looks its incident up by the rule",
 }
 
