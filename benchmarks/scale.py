@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -49,7 +50,18 @@ TABLES = (
     "incident_subscription",
     "alert_memory",
     "post",
-)
+)  # Of the tables that are filled, those to which "tenant01" gave `organization_id`.
+_GOT_TENANT_COLUMN = {
+    "project_team",
+    "project_channel",
+    "member_team",
+    "incident_project",
+    "incident_activity",
+    "incident_seen",
+    "incident_subscription",
+    "post",
+}
+
 _ORGANIZATIONS = """
 INSERT INTO organization (slug, name, last_identifier)
   SELECT 'org-' || n, 'Organization ' || n, :each FROM generate_series(1, :organizations) n;
@@ -118,8 +130,9 @@ def fill(
     organizations: int = ORGANIZATIONS,
     projects: int = PROJECTS,
     open_one_in: int = OPEN_ONE_IN,
+    before_tenant_columns: bool = False,
 ) -> None:
-    """Fills an empty, migrated database."""
+    """Fills an empty, migrated database; with `before_tenant_columns`, one at the revision before "tenant01"."""
     values = {
         "incidents": incidents,
         "each": incidents // organizations,
@@ -135,7 +148,7 @@ def fill(
     # Neither triggers nor foreign keys: the rows are right as they are.
     connection.execute(text("SET session_replication_role = replica; SET maintenance_work_mem = '2GB'"))
     for statement in _ORGANIZATIONS.split(";"):
-        _execute(connection, statement, values)
+        _execute(connection, _without_organization(statement) if before_tenant_columns else statement, values)
     constraints = _list_constraints(connection, "contype IN ('p', 'u') AND conrelid::regclass::text = ANY(:tables)")
     foreign_keys = _list_constraints(connection, "contype = 'f' AND confrelid::regclass::text = ANY(:tables)")
     for table, name, _ in (*foreign_keys, *constraints):
@@ -149,7 +162,7 @@ def fill(
         connection.execute(text(f"DROP INDEX {name}"))
     for statement in _INCIDENTS.split(";"):
         began = monotonic()
-        _execute(connection, statement, values)
+        _execute(connection, _without_organization(statement) if before_tenant_columns else statement, values)
         print(f"  {' '.join(statement.split()[:3])}: {monotonic() - began:.0f} s", flush=True)
     began = monotonic()
     for _, definition in indexes:
@@ -174,6 +187,15 @@ def _list_constraints(connection: Connection, condition: str) -> Sequence[Any]:
         text(f"SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE {condition}"),  # noqa: S608
         {"tables": list(TABLES)},
     ).all()
+
+
+def _without_organization(statement: str) -> str:
+    """An INSERT as it was before "tenant01" gave the column to its table. It is the first one in all of them."""
+    table = statement.split()[2]
+    if table not in _GOT_TENANT_COLUMN:
+        return statement
+    statement = statement.replace("(organization_id, ", "(", 1)
+    return re.sub(r"SELECT (\w\.)?organization_id, ", "SELECT ", statement, count=1)
 
 
 def _execute(connection: Connection, statement: str, values: Mapping[str, Any]) -> None:
