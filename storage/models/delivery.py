@@ -10,6 +10,7 @@ from sqlalchemy import (
     CheckConstraint,
     Identity,
     Index,
+    PrimaryKeyConstraint,
     SmallInteger,
     UniqueConstraint,
     func,
@@ -33,13 +34,14 @@ class Outbox(Base):
 
     __tablename__ = "outbox"
     __table_args__ = (
+        PrimaryKeyConstraint("id", "organization_id"),
         cascade_within("incident_id", "incident"),
         cascade_within("activity_id", "incident_activity"),
         Index("ix_outbox_order", "of_alert", "id"),
     )
 
     organization_id: Mapped[int]
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(Identity())
     incident_id: Mapped[int] = mapped_column(index=True)
     # NULL: there is no log entry; only the cards show the change (such as an acknowledgement).
     activity_id: Mapped[int | None] = mapped_column(index=True)
@@ -116,6 +118,7 @@ class Post(Base):
 
     __tablename__ = "post"
     __table_args__ = (
+        PrimaryKeyConstraint("id", "organization_id"),
         UniqueConstraint("organization_id", "id"),
         cascade_within("incident_id", "incident"),
         cascade_within("activity_id", "incident_activity"),
@@ -173,7 +176,7 @@ class Post(Base):
     )
 
     organization_id: Mapped[int]
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(Identity())
     destination_id: Mapped[int] = mapped_column(cascade("destination.id"))
     kind: Mapped[str]
     urgency: Mapped[int] = mapped_column(SmallInteger, server_default=text("2"))
@@ -211,16 +214,17 @@ class Notification(Base):
 
     __tablename__ = "notification"
     __table_args__ = (
+        PrimaryKeyConstraint("activity_id", "member_id", "mention", "organization_id"),
         cascade_within("activity_id", "incident_activity"),
         cascade_within("member_id", "member"),
         cascade_within("post_id", "post"),
     )
 
     organization_id: Mapped[int]
-    activity_id: Mapped[int] = mapped_column(primary_key=True)
-    member_id: Mapped[int] = mapped_column(primary_key=True, index=True)
+    activity_id: Mapped[int]
+    member_id: Mapped[int] = mapped_column(index=True)
     # A person is notified once of the entry, and once more if an edit later mentions them.
-    mention: Mapped[bool] = mapped_column(primary_key=True)
+    mention: Mapped[bool]
     post_id: Mapped[int] = mapped_column(index=True)
 
 
@@ -228,11 +232,14 @@ class ThreadReply(Base):
     """A person's reply in a card's thread, and the comment that was made from it."""
 
     __tablename__ = "thread_reply"
-    __table_args__ = (cascade_within("activity_id", "incident_activity"),)
+    __table_args__ = (
+        PrimaryKeyConstraint("destination_id", "ts", "organization_id"),
+        cascade_within("activity_id", "incident_activity"),
+    )
 
     organization_id: Mapped[int]
-    destination_id: Mapped[int] = mapped_column(cascade("destination.id"), primary_key=True)
-    ts: Mapped[str] = mapped_column(primary_key=True)
+    destination_id: Mapped[int] = mapped_column(cascade("destination.id"))
+    ts: Mapped[str]
     # NULL: no comment was made from it, or it was deleted before that.
     activity_id: Mapped[int | None] = mapped_column(index=True)
     edited_ts: Mapped[str | None]  # of the latest edit that was applied

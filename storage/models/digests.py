@@ -8,6 +8,7 @@ from sqlalchemy import (
     CheckConstraint,
     Identity,
     Index,
+    PrimaryKeyConstraint,
     UniqueConstraint,
     func,
     text,
@@ -22,6 +23,7 @@ class Digest(Base):
 
     __tablename__ = "digest"
     __table_args__ = (
+        PrimaryKeyConstraint("id", "organization_id"),
         UniqueConstraint("organization_id", "id"),
         cascade_within("owner_id", "member"),
         cascade_within("workspace_id", "workspace"),
@@ -32,7 +34,7 @@ class Digest(Base):
         CheckConstraint("grace_minutes BETWEEN 0 AND 1440", name="grace_sensible"),
     )
 
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(Identity())
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     workspace_id: Mapped[str]
     channel_id: Mapped[str]  # Slack's "C…" or "G…"
@@ -65,6 +67,7 @@ class DigestFire(Base):
 
     __tablename__ = "digest_fire"
     __table_args__ = (
+        PrimaryKeyConstraint("id", "organization_id"),
         cascade_within("digest_id", "digest"),
         UniqueConstraint("digest_id", "fire_at"),
         Index("ix_digest_fire_unfinished", "id", postgresql_where=text("state IN ('due', 'posted')")),
@@ -74,7 +77,7 @@ class DigestFire(Base):
     )
 
     organization_id: Mapped[int]
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(Identity())
     digest_id: Mapped[int]
     fire_at: Mapped[datetime]
     since: Mapped[datetime]  # start of the period that its news covers

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Identity,
     Index,
+    PrimaryKeyConstraint,
     SmallInteger,
     UniqueConstraint,
     func,
@@ -24,6 +25,7 @@ from storage.values import FIRST_OWN_TYPE, ActivityType
 class Incident(Base):
     __tablename__ = "incident"
     __table_args__ = (
+        PrimaryKeyConstraint("id", "organization_id"),
         UniqueConstraint("organization_id", "id"),
         null_within("team_id", "team"),
         UniqueConstraint("organization_id", "identifier"),
@@ -105,7 +107,7 @@ class Incident(Base):
         CheckConstraint("(status = 2) = (date_closed IS NOT NULL)", name="closed_has_date"),
     )
 
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(Identity())
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     identifier: Mapped[int]  # counts from 1 in each organization
     title: Mapped[str]
@@ -144,6 +146,7 @@ class IncidentProject(Base):
 
     __tablename__ = "incident_project"
     __table_args__ = (
+        PrimaryKeyConstraint("incident_id", "project_id", "organization_id"),
         cascade_within("incident_id", "incident"),
         cascade_within("project_id", "project"),
         Index(
@@ -173,8 +176,8 @@ class IncidentProject(Base):
     )
 
     organization_id: Mapped[int]
-    incident_id: Mapped[int] = mapped_column(primary_key=True)
-    project_id: Mapped[int] = mapped_column(primary_key=True)
+    incident_id: Mapped[int]
+    project_id: Mapped[int]
     started: Mapped[datetime]
     status: Mapped[int] = mapped_column(SmallInteger)
     team_id: Mapped[int] = mapped_column(server_default=text("0"))  # NO_TEAM for none
@@ -202,13 +205,14 @@ class IncidentSeen(Base):
 class IncidentSubscription(Base):
     __tablename__ = "incident_subscription"
     __table_args__ = (
+        PrimaryKeyConstraint("incident_id", "member_id", "organization_id"),
         cascade_within("incident_id", "incident"),
         cascade_within("member_id", "member"),
     )
 
     organization_id: Mapped[int]
-    incident_id: Mapped[int] = mapped_column(primary_key=True)
-    member_id: Mapped[int] = mapped_column(primary_key=True, index=True)
+    incident_id: Mapped[int]
+    member_id: Mapped[int] = mapped_column(index=True)
     date_added: Mapped[datetime]
 
 
@@ -225,6 +229,7 @@ class IncidentActivity(Base):
 
     __tablename__ = "incident_activity"
     __table_args__ = (
+        PrimaryKeyConstraint("id", "organization_id"),
         UniqueConstraint("organization_id", "id"),
         cascade_within("incident_id", "incident"),
         null_within("member_id", "member"),
@@ -266,7 +271,7 @@ class IncidentActivity(Base):
     )
 
     organization_id: Mapped[int]
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(Identity())
     incident_id: Mapped[int]
     member_id: Mapped[int | None] = mapped_column(index=True)
     type: Mapped[int] = mapped_column(SmallInteger)
@@ -289,6 +294,7 @@ class CommentMention(Base):
 
     __tablename__ = "comment_mention"
     __table_args__ = (
+        PrimaryKeyConstraint("id", "organization_id"),
         cascade_within("activity_id", "incident_activity"),
         cascade_within("member_id", "member"),
         cascade_within("team_id", "team"),
@@ -297,7 +303,7 @@ class CommentMention(Base):
     )
 
     organization_id: Mapped[int]
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(Identity())
     activity_id: Mapped[int]
     member_id: Mapped[int | None] = mapped_column(index=True)
     team_id: Mapped[int | None] = mapped_column(index=True)

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import (
     Identity,
     Index,
+    PrimaryKeyConstraint,
     SmallInteger,
     func,
 )
@@ -19,9 +20,12 @@ class IntakeToken(Base):
     """Allows one alerting system to post alerts for one organization, or for one of its projects."""
 
     __tablename__ = "intake_token"
-    __table_args__ = (cascade_within("project_id", "project"),)
+    __table_args__ = (
+        PrimaryKeyConstraint("id", "organization_id"),
+        cascade_within("project_id", "project"),
+    )
 
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(Identity())
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"), index=True)
     project_id: Mapped[int | None] = mapped_column(index=True)
     source: Mapped[str]

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Identity,
     Index,
+    PrimaryKeyConstraint,
     UniqueConstraint,
     func,
     text,
@@ -68,11 +69,12 @@ class Workspace(Base):
 class Team(Base):
     __tablename__ = "team"
     __table_args__ = (
+        PrimaryKeyConstraint("id", "organization_id"),
         UniqueConstraint("organization_id", "id"),
         UniqueConstraint("organization_id", "slug"),
     )
 
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(Identity())
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     slug: Mapped[str]
     name: Mapped[str]
@@ -93,11 +95,12 @@ class Team(Base):
 class Project(Base):
     __tablename__ = "project"
     __table_args__ = (
+        PrimaryKeyConstraint("id", "organization_id"),
         UniqueConstraint("organization_id", "id"),
         UniqueConstraint("organization_id", "slug"),
     )
 
-    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
+    id: Mapped[int] = mapped_column(Identity())
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     slug: Mapped[str]
     name: Mapped[str]
@@ -113,24 +116,28 @@ class ProjectTeam(Base):
 
     __tablename__ = "project_team"
     __table_args__ = (
+        PrimaryKeyConstraint("project_id", "team_id", "organization_id"),
         cascade_within("project_id", "project"),
         cascade_within("team_id", "team"),
     )
 
     organization_id: Mapped[int]
-    project_id: Mapped[int] = mapped_column(primary_key=True)
-    team_id: Mapped[int] = mapped_column(primary_key=True, index=True)
+    project_id: Mapped[int]
+    team_id: Mapped[int] = mapped_column(index=True)
 
 
 class ProjectChannel(Base):
     """A channel where a project's cards are posted. Its readers can therefore see the project's incidents."""
 
     __tablename__ = "project_channel"
-    __table_args__ = (cascade_within("project_id", "project"),)
+    __table_args__ = (
+        PrimaryKeyConstraint("project_id", "channel_id", "organization_id"),
+        cascade_within("project_id", "project"),
+    )
 
     organization_id: Mapped[int]
-    project_id: Mapped[int] = mapped_column(primary_key=True)
-    channel_id: Mapped[str] = mapped_column(primary_key=True, index=True)  # Slack's "C…"
+    project_id: Mapped[int]
+    channel_id: Mapped[str] = mapped_column(index=True)  # Slack's "C…"
 
 
 class Member(Base):
@@ -189,13 +196,14 @@ class MemberSlackUser(Base):
 class MemberTeam(Base):
     __tablename__ = "member_team"
     __table_args__ = (
+        PrimaryKeyConstraint("member_id", "team_id", "organization_id"),
         cascade_within("member_id", "member"),
         cascade_within("team_id", "team"),
     )
 
     organization_id: Mapped[int]
-    member_id: Mapped[int] = mapped_column(primary_key=True)
-    team_id: Mapped[int] = mapped_column(primary_key=True, index=True)
+    member_id: Mapped[int]
+    team_id: Mapped[int] = mapped_column(index=True)
 
 
 class SlackPerson(Base):

@@ -143,7 +143,7 @@ def find_team_syncs(connection: Connection, group: StaleUsergroup, *, team_id: i
         "   (SELECT FROM people p WHERE p.team_id = mt.team_id AND p.member_id = mt.member_id)),"
         "  (SELECT count(p.member_id) FROM people p WHERE p.team_id = t.id)"
         " FROM team t LEFT JOIN member_team mt ON mt.organization_id = t.organization_id AND mt.team_id = t.id"
-        " WHERE t.id IN (SELECT team_id FROM people) GROUP BY t.id ORDER BY t.id",
+        " WHERE t.id IN (SELECT team_id FROM people) GROUP BY t.id, t.organization_id ORDER BY t.id",
         {"workspace_id": group.workspace_id, "id": group.id, "team_id": team_id},
     )
     return [TeamSync(*row) for row in rows]

@@ -1,8 +1,10 @@
-"""Deleting an incident reads no whole table: what goes with it is found by an index, however much there is."""
+"""Keys: what goes with an incident is found by an index, and the organization is in all that can have it."""
 
 from __future__ import annotations
 
 from sqlalchemy import create_engine, text
+
+from storage.models import Base
 
 # Foreign keys that follow the deletion of an incident, directly or through other rows, without an index that begins
 # with their columns and has all rows; ids are unique without the organization, so it may leave that out. Of partial
@@ -47,3 +49,26 @@ def test_no_row_can_refer_to_another_organization(database_url: str) -> None:
     with engine.connect() as connection:
         assert list(connection.execute(ACROSS).scalars()) == []
     engine.dispose()
+
+
+# What the primary keys of these wait for is in docs/database.md.
+KEYS_WITHOUT_TENANT = {"destination", "incident_seen", "member"}
+# The organization and the workspace are their own; the others belong to the installation as a whole.
+WITHOUT_TENANT = {"organization", "workspace", "installation", "oauth_state", "process_lease", "replica"}
+PRIMARY_KEYS = text("""
+SELECT c.conrelid::regclass::text,
+       ARRAY(SELECT a.attname::text FROM unnest(c.conkey) WITH ORDINALITY AS k(attnum, nth)
+             JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum ORDER BY k.nth)
+FROM pg_constraint c WHERE c.contype = 'p' AND c.connamespace = 'public'::regnamespace
+""")
+
+
+def test_primary_keys_have_the_organization_or_the_workspace_and_are_those_of_the_models(database_url: str) -> None:
+    engine = create_engine(database_url)
+    with engine.connect() as connection:
+        keys = {table: columns for table, columns in connection.execute(PRIMARY_KEYS) if table != "alembic_version"}
+    engine.dispose()
+    without = {table for table, columns in keys.items() if not {"organization_id", "workspace_id"} & set(columns)}
+    assert without == KEYS_WITHOUT_TENANT | WITHOUT_TENANT
+    models = {name: [column.name for column in table.primary_key] for name, table in Base.metadata.tables.items()}
+    assert keys == models

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection
 
 from storage.engine import Store
-from storage.migrate import migrate
+from storage.migrate import _config, migrate
 from tests.storage.test_migrating import empty, to
 
 __all__ = ["empty"]
@@ -60,7 +61,7 @@ INSERT INTO post (destination_id, kind, message) SELECT id, 'note', '{}' FROM de
 INSERT INTO notification (activity_id, member_id, mention, post_id)
 SELECT a.id, m.id, true, p.id FROM incident_activity a JOIN incident i ON i.id = a.incident_id
 JOIN member m ON m.organization_id = i.organization_id JOIN post p ON p.incident_id = i.id
-ON CONFLICT (activity_id, member_id, mention) DO NOTHING;
+ON CONFLICT DO NOTHING;
 INSERT INTO thread_reply (destination_id, ts) SELECT id, %(nth)s FROM destination
 """
 # Where the organization of a row is, by what it belongs to.
@@ -92,6 +93,26 @@ def count_rows(store: Store, table: str) -> tuple[int, int]:
             f"SELECT count(*) FILTER (WHERE r.organization_id = ({TRUTH[table]})), count(*) FROM {table} r"  # noqa: S608
         ).one()
     return rightly, rows
+
+
+def test_the_version_before_writes_nothing_twice_beside_the_new_primary_keys(empty: URL) -> None:
+    """What its ON CONFLICT, which may name no columns, relied on is unique still. A first attempt was cut off."""
+    to(empty, "holds01")
+    migration = ScriptDirectory.from_config(_config()).get_revision("tenant04").module
+    with closing(Store.open(empty)) as store:
+        with store.write() as tx:
+            tx.exec_driver_sql(ORGANIZATIONS)
+            write_as_before(tx, 1)
+            tx.exec_driver_sql("CREATE INDEX pk_incident_new ON incident (id)")
+        migrate(empty)
+        with store.write() as tx:
+            write_as_before(tx, 2)
+        with store.read() as connection:
+            for table, columns in migration.OLD_KEYS.items():
+                twice, rows = connection.exec_driver_sql(
+                    f"SELECT count(*) - count(DISTINCT ({columns})), count(*) FROM {table}"  # noqa: S608
+                ).one()
+                assert twice == 0 and (rows or table == "intake_token"), table
 
 
 def test_rows_of_the_version_before_get_their_organization(empty: URL) -> None:
