@@ -79,14 +79,7 @@ def check_systemd(unit: str) -> list[str]:
 
 
 def _find_problems(command: Sequence[str]) -> Iterator[str]:
-    done = subprocess.run(
-        ["systemd-analyze", *command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
+    done = _run("systemd-analyze", *command)
     # An unknown setting is only a warning, and the code stays 0.
     if done.returncode or (command[0] == "verify" and UNIT.name in done.stdout):
         yield f"systemd-analyze {command[0]}: {done.stdout.strip()}"
@@ -114,16 +107,20 @@ def find_queries(dashboard: Path) -> list[str]:
 
 
 def _run_promtool(*arguments: str | Path) -> Iterator[str]:
-    done = subprocess.run(
-        ["promtool", *arguments],
+    done = _run("promtool", *arguments)
+    if done.returncode:
+        yield f"promtool {arguments[0]} {arguments[1]}: {done.stdout.strip()}"
+
+
+def _run(*command: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
-    if done.returncode:
-        yield f"promtool {arguments[0]} {arguments[1]}: {done.stdout.strip()}"
 
 
 def main(arguments: Sequence[str]) -> int:

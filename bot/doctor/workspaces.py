@@ -150,18 +150,30 @@ def _ask(
     raise failure
 
 
+def _explain_absence(
+    organization: _Organization, error: SlackApiError | OSError, absent: Collection[str], gone: tuple[str, str]
+) -> tuple[str, str | None]:
+    """What an error of `_ask` says, and how to fix it. `gone` is that where no workspace of the organization has it."""
+    if isinstance(error, OSError) or error.response.get("error") not in absent:
+        return _explain_failure(error, "look it up")
+    return gone if organization.complete else ("it is in none of the workspaces that were checked", None)
+
+
+def _explain_failure(error: SlackApiError | OSError, doing: str) -> tuple[str, str]:
+    """What kept Slack from `doing` that, and how to fix it."""
+    if isinstance(error, OSError):
+        return f"Slack cannot be reached: {get_reason(error)}", NOT_REACHED
+    reason = error.response.get("error")
+    return f"Slack could not {doing} ({reason})", "See scopes, above." if reason == "missing_scope" else LATER
+
+
 def _check_team_usergroups(client: WebClient, usergroups: Mapping[str, list[str]]) -> Iterator[Finding]:
     """Whether the user groups by which people mention the teams are there."""
     what = "user groups"
     try:
         groups = client.usergroups_list(include_disabled=True).get("usergroups") or []
-    except SlackApiError as error:
-        reason = error.response.get("error")
-        fix = "See scopes, above." if reason == "missing_scope" else LATER
-        yield Finding(what, f"Slack could not list them ({reason})", fix)
-        return
-    except OSError as error:
-        yield Finding(what, f"Slack cannot be reached: {get_reason(error)}", NOT_REACHED)
+    except (SlackApiError, OSError) as error:
+        yield Finding(what, *_explain_failure(error, "list them"))
         return
     enabled = {str(group["id"]): not group.get("date_delete") for group in groups}
     sound = 0
@@ -192,18 +204,10 @@ def _check_usergroup(
         workspace, answer = _ask(
             organization, lambda client: client.usergroups_users_list(usergroup=usergroup), NO_SUCH_USERGROUP
         )
-    except SlackApiError as error:
-        reason = error.response.get("error")
-        if reason == "missing_scope":
-            return found("cannot be looked at for want of a scope", "See scopes, above.")
-        if reason not in NO_SUCH_USERGROUP:
-            return found(f"Slack could not look it up ({reason})", LATER)
-        if not organization.complete:
-            return found("it is in none of the workspaces that were checked")
+    except (SlackApiError, OSError) as error:
         fix = f"Enable it in Slack, or name another as oncall_usergroup of {of} in the organization file."
-        return found("Slack has no such user group, or it is disabled: nobody is on call", fix)
-    except OSError as error:
-        return found(f"Slack cannot be reached: {get_reason(error)}", NOT_REACHED)
+        gone = "Slack has no such user group, or it is disabled: nobody is on call", fix
+        return found(*_explain_absence(organization, error, NO_SUCH_USERGROUP, gone))
     people = answer.get("users") or []
     if not people:
         return found("nobody is in it, so nobody is called", "Add who is on call to it in Slack.")
@@ -214,13 +218,8 @@ def _check_members(client: WebClient, workspace_id: str, emails: Sequence[str]) 
     """Whether members with only an e-mail can be matched by it. Members who have used the bot are matched already."""
     try:
         found = check_members(client, workspace_id, emails)
-    except SlackApiError as error:
-        reason = error.response.get("error")
-        fix = "See scopes, above." if reason == "missing_scope" else LATER
-        yield Finding("members", f"Slack could not look them up ({reason})", fix)
-        return
-    except OSError as error:
-        yield Finding("members", f"Slack cannot be reached: {get_reason(error)}", NOT_REACHED)
+    except (SlackApiError, OSError) as error:
+        yield Finding("members", *_explain_failure(error, "look them up"))
         return
     if found.unmatched:
         fix = f"Write their Slack ids into the organization file (`slack: {next(iter(found.unmatched))}`), apply it."
@@ -251,18 +250,10 @@ def _check_channel(
         workspace, answer = _ask(
             organization, lambda client: client.conversations_info(channel=channel_id), _NO_CHANNEL
         )
-    except SlackApiError as error:
-        reason = error.response.get("error")
-        if reason == "missing_scope":
-            return found("cannot be looked at for want of a scope", "See scopes, above.")
-        if reason != "channel_not_found":
-            return found(f"Slack could not look it up ({reason})", LATER)
-        if not organization.complete:
-            return found("it is in none of the workspaces that were checked")
+    except (SlackApiError, OSError) as error:
         fix = f"If it is private, say `/invite @{bot}` in it; if it is gone, {elsewhere}"
-        return found("the bot cannot find it: private without the bot in it, or gone", fix)
-    except OSError as error:
-        return found(f"Slack cannot be reached: {get_reason(error)}", NOT_REACHED)
+        gone = "the bot cannot find it: private without the bot in it, or gone", fix
+        return found(*_explain_absence(organization, error, _NO_CHANNEL, gone))
     channel: Mapping[str, Any] = answer["channel"]
     bot = workspace.bot
     what = f"channel #{channel.get('name', channel_id)} of {of}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -12,6 +14,7 @@ from bot.handlers.context import Context
 from bot.handlers.redraw import Place, origin_of_press, origin_of_request
 from bot.handlers.verb import Verb
 from bot.incidents import handoff, members
+from bot.incidents.access import Access
 from bot.incidents.comments import CommentText
 from bot.incidents.errors import InvalidInput
 from bot.incidents.handoff import USAGE, Offered
@@ -180,18 +183,20 @@ def handle_submission(context: Context, request: Submission) -> Response:
 
 def handle_accept_press(context: Context, request: Press) -> Response:
     """`I have it`: for one of the incidents, or for all."""
-    handoff_id, identifier = messages.parse_offer_value(request.value)
-    with context.write() as tx:
-        answered = handoff.accept(tx, context.access, handoff_id, identifier, context.now)
-        notice = None if answered.incidents else "This is not offered to you any more. Nothing was changed."
-        return _redraw_offer(tx, context, request, answered.head, notice=notice)
+    return _answer(context, request, handoff.accept)
 
 
 def handle_decline_press(context: Context, request: Press) -> Response:
     """`Not me`: for one of the incidents, or for all."""
+    return _answer(context, request, handoff.decline)
+
+
+def _answer(
+    context: Context, request: Press, give: Callable[[Connection, Access, int, int | None, datetime], handoff.Answered]
+) -> Response:
     handoff_id, identifier = messages.parse_offer_value(request.value)
     with context.write() as tx:
-        answered = handoff.decline(tx, context.access, handoff_id, identifier, context.now)
+        answered = give(tx, context.access, handoff_id, identifier, context.now)
         notice = None if answered.incidents else "This is not offered to you any more. Nothing was changed."
         return _redraw_offer(tx, context, request, answered.head, notice=notice)
 

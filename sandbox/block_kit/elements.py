@@ -8,6 +8,7 @@ api.slack.com/reference/block-kit/block-elements.
 import re
 from collections.abc import Collection, Mapping
 
+from sandbox.block_kit.block_parts import report_repeated
 from sandbox.block_kit.composition import (
     CHOICE_OPTION,
     CONFIRM,
@@ -55,10 +56,7 @@ _ACTION_ID_LENGTH = text(most=255)
 def _action_id(value: object, at: str, visit: Visit) -> None:
     """At most 255 characters, and unique among the elements of one block."""
     _ACTION_ID_LENGTH(value, at, visit)
-    if isinstance(value, str):
-        if value in visit.action_ids:
-            visit.report(at, f'`action_id` "{value}" already exists')
-        visit.action_ids.add(value)
+    report_repeated("action_id", value, visit.action_ids, at, visit)
 
 
 def _focus_on_load(value: object, at: str, visit: Visit) -> None:

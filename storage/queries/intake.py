@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from storage.models import Team
 from storage.prepared import PreparedStatement
-from storage.queries.incidents import serialize_details
+from storage.queries.incidents import parse_head, serialize_details
 from storage.queries.intake_tokens import IntakeProject
 from storage.queries.silences import has_silences
 from storage.rows import AlertKey, AlertText, IncidentHead
@@ -233,19 +233,11 @@ def lock_incidents(
     )
     by_id: dict[int, AlertIncident] = {}
     unclosed: dict[AlertKey, AlertIncident] = {}
-    for id_, identifier, title, status, before, started, closed, source, project_id, key, method, *words in rows:
-        head = IncidentHead(
-            id_,
-            identifier,
-            title,
-            Status(status),
-            None if before is None else Status(before),
-            started,
-            closed,
-            organization_id,
-        )
-        found = AlertIncident(head, StatusMethod(method), _parse_text(title, *words))
-        by_id[id_] = found
+    for row in rows:
+        head = parse_head(organization_id, row[:7])
+        source, project_id, key, method, *words = row[7:]
+        found = AlertIncident(head, StatusMethod(method), _parse_text(head.title, *words))
+        by_id[head.id] = found
         if head.status is not Status.CLOSED and key is not None:
             unclosed[AlertKey(source, project_id, key)] = found
     result = {}

@@ -303,7 +303,7 @@ def test_scopes_are_missing_that_doctor_itself_needs(patient: Patient) -> None:
     code, lines = patient.examined()
     assert code == 1
     assert "channels:read for conversations.info" in "\n".join(lines)
-    assert sum("for want of a scope" in line for line in lines) == 2
+    assert sum("Slack could not look it up (missing_scope). See scopes, above." in line for line in lines) == 2
 
 
 def test_slack_cannot_be_reached(patient: Patient) -> None:
