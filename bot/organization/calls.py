@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
@@ -59,7 +61,7 @@ def format_rules(rules: list[dict[str, Any]] | None) -> str:
 def check_calls(tree: Tree) -> Iterator[Mistake]:
     """Finds rules that can call nobody, and steps that call somebody twice. Works on the plain values of the file."""
     assert isinstance(tree.value, dict)
-    people = [one for one in _get_list(tree.value, "members") if isinstance(one, dict)]
+    people = _People.read(_get_list(tree.value, "members"))
     organization = tree.value.get("organization")
     everybody_sees = isinstance(organization, dict) and organization.get("open_membership") is True
     for index, team in enumerate(_get_list(tree.value, "teams")):
@@ -73,7 +75,7 @@ def _get_list(value: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def _check_team(
-    tree: Tree, path: Path, team: Mapping[str, Any], people: list[dict[str, Any]], *, everybody_sees: bool
+    tree: Tree, path: Path, team: Mapping[str, Any], people: _People, *, everybody_sees: bool
 ) -> Iterator[Mistake]:
     if team.get("sync_members") is True and not team.get("slack_usergroup"):
         there = (*path[:-1], "sync_members")
@@ -100,14 +102,37 @@ def _check_team(
             yield Mistake(tree.line(there), format_path(there), problem)
 
 
-def _build_reach(team: Mapping[str, Any], people: list[dict[str, Any]], *, everybody_sees: bool) -> Reach:
-    emails = [(str(one.get("email")).lower(), one) for one in people]
+@dataclass(frozen=True, slots=True)
+class _People:
+    """The members of the file, by e-mail in lower case. Read once: a file may have thousands, and hundreds of teams."""
+
+    all: Collection[str]
+    of_team: Mapping[str, Sequence[str]]  # by slug
+    managers: Sequence[str]
+    superusers: Collection[str]
+
+    @classmethod
+    def read(cls, members: list[Any]) -> _People:
+        people = [(str(one.get("email")).lower(), one) for one in members if isinstance(one, dict)]
+        of_team: dict[str, list[str]] = defaultdict(list)
+        for email, one in people:
+            for slug in {team for team in _get_list(one, "teams") if isinstance(team, str)}:
+                of_team[slug].append(email)
+        return cls(
+            all={email for email, _ in people},
+            of_team=of_team,
+            managers=[email for email, one in people if one.get("role") in (Role.MANAGER, Role.OWNER)],
+            superusers={email for email, one in people if one.get("superuser") is True},
+        )
+
+
+def _build_reach(team: Mapping[str, Any], people: _People, *, everybody_sees: bool) -> Reach:
     return Reach(
         has_oncall_usergroup=bool(team.get("oncall_usergroup")),
         is_synced=team.get("sync_members") is True,
         everybody_sees=everybody_sees,
-        people={email for email, _ in emails},
-        members=[email for email, one in emails if team.get("slug") in _get_list(one, "teams")],
-        managers=[email for email, one in emails if one.get("role") in (Role.MANAGER, Role.OWNER)],
-        superusers={email for email, one in emails if one.get("superuser") is True},
+        people=people.all,
+        members=people.of_team.get(str(team.get("slug")), ()),
+        managers=people.managers,
+        superusers=people.superusers,
     )
