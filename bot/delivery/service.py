@@ -95,6 +95,7 @@ class DeliveryService:
         self._id = uuid.uuid4().hex  # by which a process knows its own notifications
         self._storms = self._signals.add_worker(Work.STORMS)
         self._others = WorkSignal(ALL_WORK)  # what to tell other processes
+        self._looks = WorkSignal(ALL_WORK)  # to look at once for what is due
         self._watch = DueWorkWatch(store, self._signals, lambda: self._served.possible, self._pace)
         self._workers: list[WorkThread] = []
         self._threads: list[threading.Thread] = []
@@ -126,7 +127,7 @@ class DeliveryService:
             WorkThread("delivery-scheduler", self._hand_out, self._posts),
             WorkThread("delivery-storms", self._end_storms, self._storms),
             WorkThread("delivery-cleaner", self._clean, every_s=_CLEAN_EVERY_S, at_once=False),
-            WorkThread("due-work", lambda _: self._watch.look(), every_s=self._poll_s),
+            WorkThread("due-work", lambda _: self._watch.look(), self._looks, every_s=self._poll_s),
         ]
 
     def measure_use(self) -> PoolUse:
@@ -225,7 +226,7 @@ class DeliveryService:
 
         def step() -> None:
             with self._store.listen(_CHANNEL) as connection:
-                self._signals.wake(ALL_WORK)  # notifications may have been missed before this
+                self._looks.wake(ALL_WORK)  # notifications may have been missed before this
                 while not self._stopping.is_set():
                     select.select([connection.fileno(), self._wake_reader], [], [])
                     connection.poll()

@@ -7,7 +7,7 @@ once, however many attempts were made. A digest whose picture fails is published
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -99,21 +99,27 @@ class Publisher:
         self._shared = SharedResults()
         self._batching = threading.Lock()
 
-    def publish_some(self) -> bool:
+    def publish_some(self, found: Callable[[], object] = lambda: None) -> bool:
         """Publishes some of the fires that are due. Returns False if there is none. Raises DatabaseAway, Contended.
 
-        Those with pictures are published one by one, because Slack takes seconds to process a picture.
+        Those with pictures are published one by one, because Slack takes seconds to process a picture. `found` is
+        called before what was found is published: there may be others.
         """
         workspaces = [one.workspace_id for one in self._clients.all()]  # without a client, no picture can be uploaded
         now = self._store.clock.now()
         # Batches of several threads would wait for each other's channels.
         if self._batching.acquire(blocking=False):
             try:
-                if self._publish_leased(self._lease(workspaces, now, pictures=False, most=BATCH), now):
+                if leased := self._lease(workspaces, now, pictures=False, most=BATCH):
+                    found()
+                    self._publish_leased(leased, now)
                     return True
             finally:
                 self._batching.release()
-        return self._publish_leased(self._lease(workspaces, now, pictures=True, most=1), now)
+        if leased := self._lease(workspaces, now, pictures=True, most=1):
+            found()
+            self._publish_leased(leased, now)
+        return bool(leased)
 
     def _lease(
         self, workspaces: Sequence[str], now: datetime, *, pictures: bool, most: int
@@ -121,9 +127,7 @@ class Publisher:
         with self._store.read() as connection:
             return digest_fires.lease_fires(connection, workspaces, now, self._lease_s, pictures=pictures, most=most)
 
-    def _publish_leased(self, leased: Sequence[tuple[Fire, DigestRow]], now: datetime) -> bool:
-        if not leased:
-            return False
+    def _publish_leased(self, leased: Sequence[tuple[Fire, DigestRow]], now: datetime) -> None:
         with tracing.span("digest publish", fires=len(leased)):
             leased = self._find_workspaces(leased)
             owners = self._get_owners(leased, now)
@@ -138,7 +142,6 @@ class Publisher:
                     log.exception("a digest could not be prepared", digest=digest.id)
             if ready := [one for one in prepared if one is not None]:
                 self._enqueue(ready, now)
-        return True
 
     def _find_workspaces(self, leased: Sequence[tuple[Fire, DigestRow]]) -> list[tuple[Fire, DigestRow]]:
         """The fires, each with its digest in the workspace of its channel.

@@ -86,7 +86,7 @@ class DigestWorkers:
             (Work.PERSONAL_DIGESTS, lambda now: personal.fire_due(store, now)),
             (Work.DIGESTS, self._fire_due),
             (Work.POSTED, lambda now: settle_posted(store, now, command, self._metrics)),
-            (Work.FIRES, lambda _now: self._start_publishers()),
+            (Work.FIRES, lambda _now: self._start_publisher()),
         )
         signal = signals.add_worker(
             Work.SILENCES
@@ -178,15 +178,16 @@ class DigestWorkers:
 
     def _fire_due(self, now: datetime) -> None:
         if fire_due(self._store, now, self._availability.explain, self._metrics):
-            self._start_publishers()
+            self._start_publisher()
 
-    def _start_publishers(self) -> None:
-        while not self._stopping.is_set() and self._free_publishers.acquire(blocking=False):
+    def _start_publisher(self) -> None:
+        """Has one more publisher look for fires, if one is free. What it finds starts the next one."""
+        if not self._stopping.is_set() and self._free_publishers.acquire(blocking=False):
             self._publishers.submit(self._publish_due)
 
     def _publish_due(self) -> None:
         try:
-            while not self._stopping.is_set() and self._publisher.publish_some():
+            while not self._stopping.is_set() and self._publisher.publish_some(self._start_publisher):
                 pass
         except (DatabaseAway, Contended) as error:
             log.warning("digests wait for the database", error=str(error.__cause__ or error))

@@ -19,6 +19,7 @@ from storage.engine import Store
 from storage.errors import Contended, DatabaseAway, NoAnswerInTime
 from tests.clock import FixedClock
 from tests.digests.test_exactly_once import make_digest
+from tests.statements import counted
 from tests.stories.conftest import ORGANIZATION, apply_file
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
@@ -84,3 +85,13 @@ def test_an_error_before_the_database_went_away_is_logged(
     with capture_logs() as lines, pytest.raises(DatabaseAway):
         digests.tick()
     assert [line["exc_info"] for line in lines if line["event"] == "several kinds of work failed"] == [error]
+
+
+def test_looking_for_fires_where_none_is_due_takes_one_publisher(store: Store, digests: DigestWorkers) -> None:
+    with store.write() as tx:
+        tx.exec_driver_sql("DELETE FROM digest")
+    with counted() as asked:
+        digests.tick()
+        digests._publishers.close(60)
+    looks = [one for one in asked.statements if one.startswith("UPDATE digest_fire f SET leased_until")]
+    assert len(looks) == 2, "those without pictures, and those with"
