@@ -1,8 +1,8 @@
 """The threads that begin, send and settle messages.
 
-Each leased destination takes a slot until the outcome of its message is recorded, and there are as many threads as
-slots, so a message whose posting has begun waits for no thread. Outcomes that arrive while others are being recorded
-are recorded together afterwards, by the same thread.
+Each leased destination takes a slot until the outcome of its message is recorded, and there are more threads than taken
+slots, so a message whose posting has begun waits for no thread. A thread starts when it is needed first. Outcomes that
+arrive while others are being recorded are recorded together afterwards, by the same thread.
 """
 
 from __future__ import annotations
@@ -42,13 +42,15 @@ class Senders:
         self._work: queue.SimpleQueue[Sequence[Lease] | Lease | Delivery | Outcome | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._free = count
+        self._threads: list[threading.Thread] = []
         self._outcomes: list[Outcome] = []
         self._settling = False
         self._stopping = False
 
-    def list_loops(self) -> list[tuple[str, Callable[[], None]]]:
-        """The name of each thread and what it runs. One more than there are slots: one thread records outcomes."""
-        return [(f"sender-{number}", self._run) for number in range(self.count + 1)]
+    def list_threads(self) -> list[threading.Thread]:
+        """The threads that have been started."""
+        with self._lock:
+            return list(self._threads)
 
     @property
     def free(self) -> int:
@@ -58,8 +60,15 @@ class Senders:
 
     def submit(self, leases: Sequence[Lease]) -> None:
         """Has leased destinations served, not more than are `free`."""
+        if not leases:
+            return
         with self._lock:
             self._free -= len(leases)
+            needed = self.count - self._free + 1  # one more than there are taken slots: it records outcomes
+            for number in range(len(self._threads), needed):
+                thread = threading.Thread(target=self._run, name=f"delivery-sender-{number}", daemon=True)
+                thread.start()
+                self._threads.append(thread)
         for first in range(0, len(leases), _BEGUN_TOGETHER):
             some = leases[first : first + _BEGUN_TOGETHER]
             self._work.put(some[0] if len(some) == 1 else some)
@@ -73,7 +82,7 @@ class Senders:
             self._end()
 
     def _end(self) -> None:
-        for _ in range(self.count + 1):
+        for _ in self.list_threads():
             self._work.put(None)
 
     def _release(self, count: int) -> None:

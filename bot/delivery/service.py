@@ -98,7 +98,7 @@ class DeliveryService:
         self._looks = WorkSignal(ALL_WORK)  # to look at once for what is due
         self._watch = DueWorkWatch(store, self._signals, lambda: self._served.possible, self._pace)
         self._workers: list[WorkThread] = []
-        self._threads: list[threading.Thread] = []
+        self._listener: threading.Thread | None = None
         self._wake_reader, self._wake_writer = os.pipe()
 
     def start(self, *, sends: bool = True) -> None:
@@ -111,12 +111,9 @@ class DeliveryService:
         self._workers = [WorkThread("delivery-notifier", self._notify, self._others, at_once=False)]
         if sends:
             self._workers += self._list_workers()
-            loops = [*((("listener", self._listen),) if self._notified else ()), *self._senders.list_loops()]
-            self._threads = [
-                threading.Thread(target=loop, name=f"delivery-{name}", daemon=True) for name, loop in loops
-            ]
-        for thread in self._threads:
-            thread.start()
+            if self._notified:
+                self._listener = threading.Thread(target=self._listen, name="delivery-listener", daemon=True)
+                self._listener.start()
         for worker in self._workers:
             worker.start()
 
@@ -157,9 +154,15 @@ class DeliveryService:
         """Starts no more work. Returns when the outcome of running calls is recorded, or after `seconds`."""
         deadline = time.monotonic() + seconds
         self.begin_nothing()
-        running: list[threading.Thread] = [*self._threads, *(worker.thread for worker in self._workers)]
+        running = [worker.thread for worker in self._workers]
+        if self._listener:
+            running.append(self._listener)
         for thread in running:
             thread.join(max(0.0, deadline - time.monotonic()))
+        senders = self._senders.list_threads()  # after the thread that gives them work has ended
+        for thread in senders:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        running += senders
         if not any(thread.is_alive() for thread in running):
             os.close(self._wake_reader)
             os.close(self._wake_writer)

@@ -31,9 +31,8 @@ class ThreadPool:
         self._idle: list[queue.SimpleQueue[_Task | None]] = []  # of each idle thread; the latest is the last
         self._closed = False
         self._abandoned = False
-        self._threads = [threading.Thread(target=self._work, name=f"{name}-{n}", daemon=True) for n in range(count)]
-        for thread in self._threads:
-            thread.start()
+        self._count = count
+        self._threads: list[threading.Thread] = []  # each is started when all others are at work
 
     def submit(self, work: Callable[..., T], *given: Any) -> Future[T]:
         """Calls `work` as soon as a thread is free. Raises RuntimeError once this is closed."""
@@ -46,11 +45,20 @@ class ThreadPool:
                 self._idle.pop().put(task)
             else:
                 self._waiting.append(task)
+                self._start_thread()
         return future
+
+    def _start_thread(self) -> None:
+        number = len(self._threads)
+        if number < self._count:
+            thread = threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
 
     def measure_use(self) -> PoolUse:
         """How many of the threads are at work, and how much waits for one."""
-        return PoolUse(self._name, len(self._threads) - len(self._idle), len(self._threads), len(self._waiting))
+        with self._lock:
+            return PoolUse(self._name, len(self._threads) - len(self._idle), self._count, len(self._waiting))
 
     def close(self, seconds: float) -> bool:
         """Takes no more work and waits up to `seconds` for the work it has. Returns whether all of it was done.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -45,6 +46,16 @@ def test_a_bot_at_rest_only_looks_for_what_is_due(world: World, asked: Asked) ->
     assert {one[: len(LOOK)] for one in asked.by("due-work")} == {LOOK}
     # So many a second, with the clock, the heartbeat and the minute of digests.
     assert 1 / Pace().poll_s + 2 / READ_EVERY_S + 1 / 60 < 1
+
+
+def test_a_bot_has_no_more_threads_than_it_has_needed(world: World) -> None:
+    def find_senders() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if thread.name.startswith("delivery-sender")}
+
+    others = find_senders()  # of a test that had one hang
+    world.declare("Payments fail with 502")
+    world.rest()
+    assert 1 < len(find_senders() - others) < 10  # one posts the card, one would record its outcome
 
 
 def test_what_nobody_follows_and_no_card_shows_is_done_with_its_commit(world: World, asked: Asked) -> None:
