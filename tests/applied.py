@@ -9,14 +9,18 @@ import json
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import URL, Connection, DateTime, Table, create_engine
+from sqlalchemy import URL, DateTime, Table, create_engine
 
 from storage.embedded import ROLE, as_superuser
 from storage.engine import Store
 from storage.models import Base
 
-# The rows of each table that has any, by the text of the file.
-_APPLIED: dict[str, list[tuple[Table, list[dict[str, Any]]]]] = {}
+# By the text of the file: the statements that insert the rows of each table that has any, and the rows.
+_APPLIED: dict[str, tuple[str, dict[str, list[dict[str, Any]]]]] = {}
+
+_NOW = "the time of the insertion"
+# What triggers add is among the rows.
+_WITHOUT_TRIGGERS = "SET LOCAL session_replication_role = replica"
 
 
 def let_triggers_be_left_out(server: str | URL) -> None:
@@ -32,40 +36,43 @@ def insert_applied(store: Store, organization: str, now: datetime) -> bool:
     known = _APPLIED.get(organization)
     if known is None:
         return False
+    statements, rows = known
     with store.write() as tx:
-        tx.exec_driver_sql("SET LOCAL session_replication_role = replica")  # what triggers add is among the rows
-        for table, rows in known:
-            _insert(tx, table, rows, now)
+        given = json.dumps(rows).replace(json.dumps(_NOW), json.dumps(now.isoformat()))
+        tx.exec_driver_sql(statements, {"rows": given})
     return True
 
 
 def remember_applied(store: Store, organization: str) -> None:
     """Remembers what is in the database, right after an organization file was applied to an empty one."""
-    found = []
+    statements, found = [_WITHOUT_TRIGGERS], {}
     with store.read() as connection:
         for table in Base.metadata.sorted_tables:
             rows = connection.exec_driver_sql(f"SELECT to_json(t) FROM {table.name} t").scalars().all()  # noqa: S608
             if rows:
-                found.append((table, list(rows)))
-    _APPLIED[organization] = found
+                statements += _build_inserts(table)
+                found[table.name] = [_without_times(table, row) for row in rows]
+    _APPLIED[organization] = "; ".join(statements), found
 
 
-def _insert(tx: Connection, table: Table, rows: list[dict[str, Any]], now: datetime) -> None:
+def _without_times(table: Table, row: dict[str, Any]) -> dict[str, Any]:
+    times = {column.name for column in table.columns if isinstance(column.type, DateTime)}
+    return {name: _NOW if name in times and value is not None else value for name, value in row.items()}
+
+
+def _build_inserts(table: Table) -> list[str]:
     columns = [column for column in table.columns if column.computed is None]
-    times = {column.name for column in columns if isinstance(column.type, DateTime)}
-    given = [
-        {name: now.isoformat() if name in times and value is not None else value for name, value in row.items()}
-        for row in rows
-    ]
     names = ", ".join(column.name for column in columns)
-    tx.exec_driver_sql(
+    insert = (
         f"INSERT INTO {table.name} ({names}) OVERRIDING SYSTEM VALUE"  # noqa: S608
-        f" SELECT {names} FROM json_populate_recordset(NULL::{table.name}, %(rows)s::json)",
-        {"rows": json.dumps(given)},
+        f" SELECT {names} FROM json_populate_recordset(NULL::{table.name}, %(rows)s::json -> '{table.name}')"
     )
-    for column in columns:
-        if column.identity is not None:  # rows that follow get higher ones, in a new database too
-            tx.exec_driver_sql(
-                f"SELECT setval(s, greatest(nextval(s), (SELECT max({column.name}) FROM {table.name})))"  # noqa: S608
-                f" FROM pg_get_serial_sequence('{table.name}', '{column.name}') s"
-            )
+    return [
+        insert,
+        *(  # rows that follow get higher ones, in a new database too
+            f"SELECT setval(s, greatest(nextval(s), (SELECT max({column.name}) FROM {table.name})))"  # noqa: S608
+            f" FROM pg_get_serial_sequence('{table.name}', '{column.name}') s"
+            for column in columns
+            if column.identity is not None
+        ),
+    ]
