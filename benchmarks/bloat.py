@@ -270,7 +270,7 @@ class Worker(threading.Thread):
         now = self._now()
         with self._store.write() as tx:
             moves = [
-                FirePlan(one.id, now + timedelta(seconds=1), now, now)
+                FirePlan(one.organization_id, one.id, now + timedelta(seconds=1), now, now)
                 for one in digest_fires.lock_due_digests(tx, now, 50)
             ]
             digest_fires.record_fires(tx, moves, now)
@@ -284,7 +284,7 @@ class Worker(threading.Thread):
             replicas.take_lease(connection, "registry", row.id, now, now + timedelta(seconds=30))
             handled_requests.delete_old_requests(connection, now - timedelta(seconds=20), 5_000)
         with self._store.write() as tx:
-            digest_fires.finish_posted(tx, [PreparedFire(fire.id, None, None) for fire, _ in fires])
+            digest_fires.finish_posted(tx, [PreparedFire(fire) for fire, _ in fires])
             digest_fires.settle_posted_fires(tx)
 
 

@@ -208,7 +208,9 @@ def list_cases(access: Access, now: datetime) -> dict[str, Callable[[Connection]
         "Home, all tabs": show_home,
         "handoff of all, and its message": hand_off,
         "owners' reminders": lambda tx: reminders.remind_due(tx, now, 100),
-        "a personal digest": lambda tx: personal_digests.get_content(tx, OWNER, "T0001", now - timedelta(days=1), 10),
+        "a personal digest": lambda tx: personal_digests.get_content(
+            tx, organization_id, OWNER, "T0001", now - timedelta(days=1), 10
+        ),
         "a summary of 10,000 incidents": fold_summary,
         "silence of an alert": silence_one,
         "maintenance, first batch": start,

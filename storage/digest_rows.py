@@ -58,6 +58,7 @@ class Fire:
     """One publication of a digest."""
 
     id: int
+    organization_id: int
     digest_id: int
     fire_at: datetime
     since: datetime

@@ -300,7 +300,9 @@ def _render_personal_digest(tx: Connection, post: PersonalDigestPost, target: Ta
     if not (target.incidents_on and target.is_present) or target.member_id is None:
         return Drop()
     since = datetime.fromisoformat(post.key.rpartition("|")[2])
-    shown = personal_digests.get_content(tx, target.member_id, target.workspace_id, since, personal_digest.SHOWN)
+    shown = personal_digests.get_content(
+        tx, target.organization_id, target.member_id, target.workspace_id, since, personal_digest.SHOWN
+    )
     return Show(personal_digest.render_personal_digest(shown), final=True)
 
 

@@ -45,7 +45,7 @@ class IncidentsSwitchedOff(Exception):
 
 def get_owner_access(connection: Connection, digest: DigestRow) -> Access:
     """Returns the access that the digest's owner has now. Raises AccessLost, IncidentsSwitchedOff."""
-    return build_owner_access(queries.find_owner(connection, digest.id), digest)
+    return build_owner_access(queries.find_owner(connection, digest), digest)
 
 
 def build_owner_access(owner: Owner | None, digest: DigestRow) -> Access:

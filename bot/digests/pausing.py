@@ -27,32 +27,41 @@ def settle_posted(store: Store, now: datetime, command: str, metrics: DigestMetr
     """
     with store.write() as tx:
         settled = digest_fires.settle_posted_fires(tx)
-        for digest_id, reason in settled:
+        for organization_id, digest_id, reason in settled:
             if reason is None:
                 continue
             log.warning("a digest could not be sent", digest=digest_id, reason=reason)
             if reason in LOST_CHANNEL_REASONS:
-                pause_digest(tx, digest_id, capitalize(LOST_CHANNEL_REASONS[reason]), now, command=command)
-    for _, reason in settled:
+                pause_digest(
+                    tx, organization_id, digest_id, capitalize(LOST_CHANNEL_REASONS[reason]), now, command=command
+                )
+    for _, _, reason in settled:
         metrics.finished.labels("failed" if reason else "sent").inc()
 
 
 def pause_digest(
-    tx: Connection, digest_id: int, reason: str, now: datetime, *, command: str, owner_left: bool = False
+    tx: Connection,
+    organization_id: int,
+    digest_id: int,
+    reason: str,
+    now: datetime,
+    *,
+    command: str,
+    owner_left: bool = False,
 ) -> None:
     """Pauses a digest and notifies its owner, or all managers if the owner has left.
 
     Both happen in one transaction, and a paused digest is not paused again, so each person is notified once.
     `command` is the slash command that the notice names.
     """
-    digest = queries.pause_digest(tx, digest_id, reason, now)
+    digest = queries.pause_digest(tx, organization_id, digest_id, reason, now)
     if digest is None:
         return
     log.warning("a digest is paused", digest=digest.id, reason=reason)
     before, after = {"paused": False}, {"paused": True}
     change = AuditChange(AuditAction.DIGEST_CHANGE, str(digest.id), before=before, after=after)
     audit.record(tx, digest.organization_id, Actor(AuditOrigin.SCHEDULE), [change], now)
-    owner = None if owner_left else queries.find_owner(tx, digest.id)
+    owner = None if owner_left else queries.find_owner(tx, digest)
     note = render_paused_notice(
         digest,
         summarize(digest),

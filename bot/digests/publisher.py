@@ -150,7 +150,9 @@ class Publisher:
         be uploaded where the channel is.
         """
         with self._store.read() as connection:
-            homes = home_workspaces.list_homes_of_digests(connection, {digest.id for _, digest in leased})
+            homes = home_workspaces.list_homes_of_digests(
+                connection, {one.organization_id for _, one in leased}, {one.id for _, one in leased}
+            )
         found = []
         for fire, digest in leased:
             home = homes.get(digest.id)
@@ -159,7 +161,7 @@ class Publisher:
             )
             if workspace_id and workspace_id != digest.workspace_id:
                 with self._store.read() as connection:
-                    home_workspaces.move_digest(connection, digest.id, workspace_id)
+                    home_workspaces.move_digest(connection, digest.organization_id, digest.id, workspace_id)
                 digest = replace(digest, workspace_id=workspace_id, owner_user_id=None)
             found.append((fire, digest))
         return found
@@ -170,8 +172,8 @@ class Publisher:
         Slack is asked about an owner again if the last answer is old, because they may have left.
         """
         with self._store.read() as connection:
-            owners: dict[int, Owner | Refusal] = {**queries.find_owners(connection, [one.id for _, one in leased])}
-        again = []
+            owners: dict[int, Owner | Refusal] = {**queries.find_owners(connection, [one for _, one in leased])}
+        again: list[DigestRow] = []
         for _, digest in leased:
             owner = owners.get(digest.id)
             if not isinstance(owner, Owner) or digest.owner_user_id is None or owner.date_checked is None:
@@ -179,7 +181,7 @@ class Publisher:
             if now - owner.date_checked > VALID_FOR:
                 try:
                     self._identity.refresh(digest.workspace_id, digest.owner_user_id, now)
-                    again.append(digest.id)
+                    again.append(digest)
                 except Refusal as refusal:
                     owners[digest.id] = refusal
         if again:
@@ -202,7 +204,7 @@ class Publisher:
         if isinstance(owner, Refusal):
             log.warning("a digest waits", digest=digest.id, reason=owner.sentence)
             with self._store.read() as connection:
-                digest_fires.release_fire(connection, fire.id, self._store.clock.now(), RETRY_S, SLACK_AWAY)
+                digest_fires.release_fire(connection, fire, self._store.clock.now(), RETRY_S, SLACK_AWAY)
             return None
         try:
             access = content.build_owner_access(owner, digest)
@@ -245,9 +247,9 @@ class Publisher:
             ended = digest_fires.finish_posted(
                 tx,
                 [
-                    PreparedFire(one.fire.id, one.picture.file_id, one.picture.alt)
+                    PreparedFire(one.fire, one.picture.file_id, one.picture.alt)
                     if one.picture
-                    else PreparedFire(one.fire.id)
+                    else PreparedFire(one.fire)
                     for one in prepared
                 ],
             )
@@ -258,11 +260,11 @@ class Publisher:
                 [(one.digest.workspace_id, one.digest.channel_id, key, one.message) for key, one in keys.items()],
                 now,
             )
-            digest_fires.link_posts(tx, {keys[key].fire.id: post_id for key, post_id in posts.items()})
+            digest_fires.link_posts(tx, [(keys[key].fire, post_id) for key, post_id in posts.items()])
 
     def _finish(self, fire: Fire, state: str, reason: str | None = None) -> None:
         with self._store.read() as connection:
-            if digest_fires.finish_fire(connection, fire.id, state, reason):
+            if digest_fires.finish_fire(connection, fire, state, reason):
                 self._metrics.finished.labels(state).inc()
 
     def _picture(self, fire: Fire, digest: DigestRow, counts: DailyCounts, now: datetime) -> Picture | None:
@@ -305,6 +307,14 @@ class Publisher:
 
     def _stop_and_pause(self, fire: Fire, digest: DigestRow, lost: AccessLost, now: datetime) -> None:
         with self._store.write() as tx:
-            if digest_fires.finish_fire(tx, fire.id, "stopped", lost.reason):
+            if digest_fires.finish_fire(tx, fire, "stopped", lost.reason):
                 self._metrics.finished.labels("stopped").inc()
-                pause_digest(tx, digest.id, lost.reason, now, command=self._command, owner_left=lost.owner_left)
+                pause_digest(
+                    tx,
+                    digest.organization_id,
+                    digest.id,
+                    lost.reason,
+                    now,
+                    command=self._command,
+                    owner_left=lost.owner_left,
+                )

@@ -90,4 +90,4 @@ def _plan_move(due: DueDigest, now: datetime, explain: Explain) -> FirePlan:
             next=following.isoformat(),
         )
     since = due.last_sent_at or (fire_at - FIRST_NEWS_PERIOD if fire_at else None)
-    return FirePlan(due.id, following, fire_at, since, missed, reason)
+    return FirePlan(due.organization_id, due.id, following, fire_at, since, missed, reason)

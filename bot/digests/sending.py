@@ -48,7 +48,7 @@ class SendingRenderer:
 
     def render(self, tx: Connection, post: DigestPost, target: Target, now: datetime) -> Message | None:
         """Renders the message of a fire; None if it must no longer be posted."""
-        found = digest_fires.find_posted_fire(tx, int(post.key.removeprefix(_POST_KEY_PREFIX)))
+        found = digest_fires.find_posted_fire(tx, target.organization_id, int(post.key.removeprefix(_POST_KEY_PREFIX)))
         if found is None:
             return None
         fire, digest = found
@@ -84,5 +84,5 @@ class SendingRenderer:
         """Ends a fire whose message must not be sent; gives None, for nothing is to be sent."""
         log.info("a digest is not sent", digest=fire.digest_id, state=state, reason=reason)
         self._metrics.finished.labels(state).inc()
-        digest_fires.withdraw_fire(tx, fire.id, state, reason)
+        digest_fires.withdraw_fire(tx, fire, state, reason)
         return None

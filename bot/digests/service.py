@@ -102,6 +102,7 @@ def change_digest(
         columns["filters"] = digest.filters  # `team:mine` in it means its owner's
     queries.update_digest(
         tx,
+        digest.organization_id,
         digest.id,
         {
             "workspace_id": workspace_id,
@@ -147,7 +148,7 @@ def _choose_owner(
 
 def pause_digest(tx: Connection, access: Access, digest: DigestRow, now: datetime) -> DigestRow:
     """Pauses a running digest and returns it."""
-    queries.pause_digest(tx, digest.id, None, now)
+    queries.pause_digest(tx, digest.organization_id, digest.id, None, now)
     return _record(tx, access, digest, get_digest(tx, access, digest.id), now)
 
 
@@ -160,6 +161,7 @@ def resume_digest(tx: Connection, access: Access, user_id: str, digest: DigestRo
     following = parse_cron(digest.cron).next(now, ZoneInfo(digest.zone))
     queries.update_digest(
         tx,
+        digest.organization_id,
         digest.id,
         {
             **_choose_owner(tx, access, user_id, digest, digest.workspace_id, now, stays=True),
@@ -173,12 +175,14 @@ def resume_digest(tx: Connection, access: Access, user_id: str, digest: DigestRo
 
 def publish_now(tx: Connection, digest: DigestRow, now: datetime) -> None:
     """Publishes a digest now. Its schedule and the period of its next news do not change."""
-    digest_fires.insert_manual_fire(tx, digest.id, now, digest.last_sent_at or now - FIRST_NEWS_PERIOD)
+    digest_fires.insert_manual_fire(
+        tx, digest.organization_id, digest.id, now, digest.last_sent_at or now - FIRST_NEWS_PERIOD
+    )
 
 
 def remove(tx: Connection, access: Access, digest: DigestRow, now: datetime) -> None:
     """Removes a digest. Messages of it that wait to be sent are not sent."""
-    queries.delete_digest(tx, digest.id)
+    queries.delete_digest(tx, digest.organization_id, digest.id)
     audit.record(tx, access, audit.build_change(_ACTIONS, describe(digest), None, subject=str(digest.id)), now)
 
 
@@ -267,7 +271,7 @@ def list_all_digests(
 
 def find_fire(connection: Connection, digest: DigestRow, fire_id: int) -> Fire | None:
     """A fire of the digest; None if it is no longer stored, or belongs to another digest."""
-    return digest_fires.find_fire(connection, digest.id, fire_id)
+    return digest_fires.find_fire(connection, digest.organization_id, digest.id, fire_id)
 
 
 def may_manage(connection: Connection, access: Access, digest: DigestRow, now: datetime) -> bool:

@@ -276,7 +276,7 @@ class _Batch:
         self.open()
         intake.save_alert_memories(self._tx, self._organization_id, list(self._changed.values()))
         if self._words:
-            intake.update_alert_texts(self._tx, self._words)
+            intake.update_alert_texts(self._tx, self._organization_id, self._words)
             outbox.redraw_cards(self._tx, self._organization_id, self._words, self._now)
         if self._has_silences:
             silence_holding.hold_incidents(self._tx, self._organization_id, self._to_match, self._now)

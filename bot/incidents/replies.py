@@ -32,33 +32,33 @@ def save_reply(
     Returns False if nothing changed, because this edit, a later edit or the deletion is already stored. Raises Refusal.
     """
     lookup.get_incident(tx, access, card.identifier, lock=True)
-    known = threads.find_reply(tx, card.destination_id, ts)
+    known = threads.find_reply(tx, card, ts)
     if known is None:
-        if not threads.record_reply(tx, card.destination_id, ts, edited_ts=edited_ts):
+        if not threads.record_reply(tx, card, ts, edited_ts=edited_ts):
             return False
         _, activity_id = comments.add(tx, access, card.identifier, written, now, thread_channel=card.channel_id)
-        threads.link_comment(tx, card.destination_id, ts, activity_id)
+        threads.link_comment(tx, card, ts, activity_id)
         return True
     if known.gone or known.activity_id is None or edited_ts is None:
         return False
     if known.edited_ts is not None and known.edited_ts >= edited_ts:
         return False
-    threads.record_reply_edited(tx, card.destination_id, ts, edited_ts)
+    threads.record_reply_edited(tx, card, ts, edited_ts)
     comments.edit(tx, access, card.identifier, known.activity_id, written, now, thread_channel=card.channel_id)
     return True
 
 
 def delete_reply(tx: Connection, card: PostedCard, ts: str, now: datetime) -> None:
     """Deletes the comment of a reply below a card. `ts` is the reply's timestamp."""
-    known = threads.find_reply(tx, card.destination_id, ts)
+    known = threads.find_reply(tx, card, ts)
     if known is None:
         # The deletion arrived before the reply. Record it, so that the reply does not become a comment later.
-        if threads.record_reply(tx, card.destination_id, ts, gone=True):
+        if threads.record_reply(tx, card, ts, gone=True):
             return
         # Another transaction stored the reply at the same time. It has committed by now.
-        known = threads.find_reply(tx, card.destination_id, ts)
+        known = threads.find_reply(tx, card, ts)
     if known is not None and not known.gone:
-        threads.record_reply_deleted(tx, card.destination_id, ts)
+        threads.record_reply_deleted(tx, card, ts)
         if known.activity_id is not None:
             comments.withdraw(
                 tx, card.organization_id, card.incident_id, known.activity_id, now, thread_channel=card.channel_id

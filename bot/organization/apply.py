@@ -134,24 +134,24 @@ def _write(tx: Connection, state: OrganizationState | None, result: Plan, now: d
     changes.insert_workspaces(tx, organization_id, result.workspaces_added, now)
     changes.claim_workspaces(tx, organization_id, result.workspaces_named)
 
-    changes.unlink_project_teams(tx, result.project_teams_removed)
-    changes.unlink_channels(tx, result.channels_removed)
-    outbox.redraw_cards_of_project(tx, result.channels_removed, now)
-    changes.unlink_member_teams(tx, result.member_teams_removed)
+    changes.unlink_project_teams(tx, organization_id, result.project_teams_removed)
+    changes.unlink_channels(tx, organization_id, result.channels_removed)
+    outbox.redraw_cards_of_project(tx, organization_id, result.channels_removed, now)
+    changes.unlink_member_teams(tx, organization_id, result.member_teams_removed)
     for digest_id in result.digests_removed:
-        digests.delete_digest(tx, digest_id)
+        digests.delete_digest(tx, organization_id, digest_id)
     if result.members_removed:
-        changes.mark_members_removed(tx, result.members_removed, now)
+        changes.mark_members_removed(tx, organization_id, result.members_removed, now)
     if result.projects_removed:
         _remove_projects(tx, organization_id, result, now)
     if result.teams_removed:
-        changes.delete_teams(tx, result.teams_removed)
+        changes.delete_teams(tx, organization_id, result.teams_removed)
 
     changes.insert_teams(tx, organization_id, result.teams_added)
-    changes.update_teams(tx, result.teams_changed)
+    changes.update_teams(tx, organization_id, result.teams_changed)
     changes.insert_projects(tx, organization_id, result.projects_added)
-    changes.update_projects(tx, result.projects_changed)
-    changes.update_members(tx, result.members_changed)
+    changes.update_projects(tx, organization_id, result.projects_changed)
+    changes.update_members(tx, organization_id, result.members_changed)
     changes.insert_members(tx, organization_id, result.members_added)
     slack_ids.replace_ids(tx, organization_id, result.slack_ids)
     changes.link_project_teams(tx, organization_id, result.project_teams_added)
@@ -205,7 +205,7 @@ def _write_digests(
         if not row.paused:  # a digest that the bot paused is tried again
             following = _next_fire(values.get("cron", row.cron), values.get("zone", row.zone), now)
             columns |= {"next_fire_at": following, "date_paused": None, "pause_reason": None}
-        digests.update_digest(tx, digest_id, columns)
+        digests.update_digest(tx, organization_id, digest_id, columns)
 
 
 def _build_digest_columns(values: Values, members: Mapping[str, int]) -> Values:
@@ -227,4 +227,4 @@ def _remove_projects(tx: Connection, organization_id: int, result: Plan, now: da
     # Nobody could see these any more, and an open one would keep its alert's key for ever.
     for incident in changes.lock_open_incidents_only_of(tx, organization_id, result.projects_removed):
         lifecycle.change_status(tx, incident, Status.CLOSED, StatusMethod.RULE_UPDATED, now)
-    changes.delete_projects(tx, list(result.projects_removed))
+    changes.delete_projects(tx, organization_id, list(result.projects_removed))

@@ -241,7 +241,7 @@ class Identity:
                 known, _ = self.find_member_of_user(reading, workspace_id, user_id, now)
                 if known == member_id:
                     return user_id
-            email = queries.find_email(reading.connection, member_id)
+            email = queries.find_email(reading.connection, workspace_id, member_id)
             reading.give_back()
             found = self._by_email(workspace_id, email) if email else None
             if found is None:

@@ -324,7 +324,7 @@ def remove(tx: Connection, access: Access, member_id: int, now: datetime) -> Cha
     members.update_member(tx, access.organization_id, member_id, {})
     message = messages.render_you_were_removed(access.name, access.organization_name)
     notices.notify_leaving(tx, access, member_id, message, now)
-    changes.mark_members_removed(tx, [member_id], now)
+    changes.mark_members_removed(tx, access.organization_id, [member_id], now)
     return _finish(tx, access, member_id, now, member)
 
 

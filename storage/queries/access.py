@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.postgresql import insert
 
-from storage.models import Member, MemberSlackUser, SlackPerson
+from storage.models import Member, MemberSlackUser, SlackPerson, Workspace
 from storage.prefetch import Prefetch
 from storage.prepared import PreparedStatement
 from storage.queries.visibility import SEES_ALL_PROJECTS, VISIBLE_PROJECTS, sees_incident
@@ -182,9 +182,13 @@ def set_notify(tx: Connection, organization_id: int, member_id: int, notify: str
     )
 
 
-def find_email(connection: Connection, member_id: int) -> str | None:
-    """Returns the e-mail of a member who has not been removed."""
-    return connection.scalar(select(Member.email).where(Member.id == member_id, Member.date_removed.is_(None)))
+def find_email(connection: Connection, workspace_id: str, member_id: int) -> str | None:
+    """Returns the e-mail of a member who has not been removed, of the organization of a workspace."""
+    return connection.scalar(
+        select(Member.email)
+        .join(Workspace, Workspace.organization_id == Member.organization_id)
+        .where(Workspace.id == workspace_id, Member.id == member_id, Member.date_removed.is_(None))
+    )
 
 
 def list_managers(
@@ -250,7 +254,8 @@ def find_person(connection: Connection, workspace_id: str, user_id: str) -> tupl
     """Returns the member id and the Slack name of a person, or `(None, "")` if the person is not known."""
     row = connection.execute(
         select(SlackPerson.member_id, SlackPerson.name)
-        .outerjoin(Member, Member.id == SlackPerson.member_id)
+        .join(Workspace, Workspace.id == SlackPerson.workspace_id)
+        .outerjoin(Member, (Member.organization_id == Workspace.organization_id) & (Member.id == SlackPerson.member_id))
         .where(
             SlackPerson.workspace_id == workspace_id,
             SlackPerson.user_id == user_id,

@@ -43,6 +43,15 @@ def record_channel(
     """Records what Slack reported about a channel."""
     tx.exec_driver_sql(
         "UPDATE destination SET name = %(name)s, is_private = %(private)s, is_shared = %(shared)s,"
-        " is_member = %(member)s, date_checked = %(now)s WHERE id = %(id)s",
-        {"id": target.id, "name": name, "private": is_private, "shared": is_shared, "member": is_member, "now": now},
+        " is_member = %(member)s, date_checked = %(now)s"
+        " WHERE workspace_id = %(workspace_id)s AND id = %(id)s",
+        {
+            "workspace_id": target.workspace_id,
+            "id": target.id,
+            "name": name,
+            "private": is_private,
+            "shared": is_shared,
+            "member": is_member,
+            "now": now,
+        },
     )

@@ -26,15 +26,24 @@ def fail_destination(
     ended = tx.exec_driver_sql(
         "UPDATE post SET drawn_version = wanted_version, failed_reason = %(reason)s, attempted_at = NULL,"  # noqa: S608 - composed of constants
         f" slot_at = NULL, date_done = CASE WHEN kind NOT IN {LASTING_KINDS} THEN %(now)s END"
-        f" WHERE destination_id = %(id)s AND wanted_version > drawn_version AND kind IN {KNOWN_KINDS}",
-        {"id": target.id, "reason": reason, "now": now},
+        " WHERE organization_id = %(organization_id)s AND destination_id = %(id)s AND wanted_version > drawn_version"
+        f" AND kind IN {KNOWN_KINDS}",
+        {"organization_id": target.organization_id, "id": target.id, "reason": reason, "now": now},
     ).rowcount
     tx.exec_driver_sql(
         "UPDATE destination SET failed_reason = %(reason)s, failed_at = %(now)s, failures = failures + 1,"
         " leased_until = NULL,"
         " date_checked = CASE WHEN %(ask)s THEN NULL ELSE date_checked END,"
-        " next_send_at = %(now)s + make_interval(secs => %(pause)s) WHERE id = %(id)s",
-        {"id": target.id, "reason": reason, "pause": pause_s, "ask": ask_again, "now": now},
+        " next_send_at = %(now)s + make_interval(secs => %(pause)s)"
+        " WHERE workspace_id = %(workspace_id)s AND id = %(id)s",
+        {
+            "workspace_id": target.workspace_id,
+            "id": target.id,
+            "reason": reason,
+            "pause": pause_s,
+            "ask": ask_again,
+            "now": now,
+        },
     )
     reschedule_destinations(tx, [target.id], now)
     return ended
@@ -43,8 +52,9 @@ def fail_destination(
 def mark_refusing(tx: Connection, target: Target, reason: str, now: datetime) -> None:
     """Records that Slack refuses messages to a destination. Its waiting posts are still retried."""
     tx.exec_driver_sql(
-        "UPDATE destination SET failed_reason = %(reason)s, failed_at = coalesce(failed_at, %(now)s) WHERE id = %(id)s",
-        {"id": target.id, "reason": reason, "now": now},
+        "UPDATE destination SET failed_reason = %(reason)s, failed_at = coalesce(failed_at, %(now)s)"
+        " WHERE workspace_id = %(workspace_id)s AND id = %(id)s",
+        {"workspace_id": target.workspace_id, "id": target.id, "reason": reason, "now": now},
     )
 
 
@@ -62,16 +72,16 @@ def recover_channel(tx: Connection, workspace_id: str, channel_id: str, now: dat
         return False
     tx.exec_driver_sql(
         "UPDATE destination SET failed_reason = NULL, failed_at = NULL, failures = 0, is_member = NULL,"
-        " date_checked = NULL, next_send_at = %(now)s WHERE id = %(id)s",
-        {"id": row[0], "now": now},
+        " date_checked = NULL, next_send_at = %(now)s WHERE workspace_id = %(workspace_id)s AND id = %(id)s",
+        {"workspace_id": workspace_id, "id": row[0], "now": now},
     )
     tx.exec_driver_sql(
         "UPDATE post p SET wanted_version = wanted_version + 1, failed_reason = NULL, due_at = %(now)s"  # noqa: S608 - composed of constants
-        " FROM incident i WHERE i.organization_id = p.organization_id AND i.id = p.incident_id"
-        " AND p.destination_id = %(id)s"
+        " FROM workspace w JOIN incident i ON i.organization_id = w.organization_id WHERE w.id = %(workspace_id)s"
+        " AND p.organization_id = w.organization_id AND i.id = p.incident_id AND p.destination_id = %(id)s"
         f" AND p.kind IN {LASTING_KINDS} AND p.failed_reason IS NOT NULL"
         " AND (p.ts IS NOT NULL OR i.status <> 2)",
-        {"id": row[0], "now": now},
+        {"workspace_id": workspace_id, "id": row[0], "now": now},
     )
     reschedule_destinations(tx, [row[0]], now)
     wake_after_commit(tx, Work.POSTS)
@@ -109,7 +119,8 @@ def list_failed_destinations(connection: Connection) -> Sequence[FailedDestinati
     """Returns the destinations where delivery fails."""
     rows = connection.exec_driver_sql(
         "SELECT d.workspace_id, d.channel_id, d.name, m.name, d.failed_reason, d.failed_at"
-        " FROM destination d LEFT JOIN member m ON m.id = d.member_id"
+        " FROM destination d JOIN workspace w ON w.id = d.workspace_id"
+        " LEFT JOIN member m ON m.organization_id = w.organization_id AND m.id = d.member_id"
         " WHERE d.failed_reason IS NOT NULL"
         " ORDER BY d.id"
     )

@@ -56,7 +56,8 @@ LEFT JOIN LATERAL (SELECT f.fire_at FROM digest_fire f
 LEFT JOIN LATERAL (SELECT f.state FROM digest_fire f WHERE f.organization_id = d.organization_id AND f.digest_id = d.id
                    ORDER BY f.fire_at DESC LIMIT 1) latest ON true
 LEFT JOIN LATERAL (SELECT f.fire_at, f.reason FROM digest_fire f
-                   WHERE f.digest_id = d.id AND f.state IN ('missed', 'failed')
+                   WHERE f.organization_id = d.organization_id AND f.digest_id = d.id
+                     AND f.state IN ('missed', 'failed')
                    ORDER BY f.fire_at DESC LIMIT 1) missed ON true
 WHERE d.organization_id = %(organization_id)s
 """  # noqa: S608 - composed of constants
@@ -97,18 +98,21 @@ def insert_digest(tx: Connection, values: Mapping[str, Any]) -> int:
     )
 
 
-def update_digest(tx: Connection, digest_id: int, values: Mapping[str, Any]) -> None:
+def update_digest(tx: Connection, organization_id: int, digest_id: int, values: Mapping[str, Any]) -> None:
     """Updates columns of a digest; `values` by column."""
     sets = ", ".join(f"{column} = %({column})s" for column in values)
     tx.exec_driver_sql(
-        f"UPDATE digest SET {sets} WHERE id = %(digest_id)s",  # noqa: S608
-        {**values, "digest_id": digest_id},
+        f"UPDATE digest SET {sets} WHERE organization_id = %(of_organization)s AND id = %(digest_id)s",  # noqa: S608
+        {**values, "of_organization": organization_id, "digest_id": digest_id},
     )
 
 
-def delete_digest(tx: Connection, digest_id: int) -> None:
+def delete_digest(tx: Connection, organization_id: int, digest_id: int) -> None:
     """Deletes a digest and its fires; posts of theirs that wait are not sent any more."""
-    tx.exec_driver_sql("DELETE FROM digest WHERE id = %(id)s", {"id": digest_id})
+    tx.exec_driver_sql(
+        "DELETE FROM digest WHERE organization_id = %(organization_id)s AND id = %(id)s",
+        {"organization_id": organization_id, "id": digest_id},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +164,7 @@ FROM digest d
 JOIN organization o ON o.id = d.organization_id
 JOIN member m ON m.organization_id = d.organization_id AND m.id = d.owner_id
 LEFT JOIN slack_person p ON p.workspace_id = d.workspace_id AND p.user_id = d.owner_user_id
-WHERE d.id = ANY(%(digest_ids)s)
+WHERE d.organization_id = ANY(%(organization_ids)s) AND d.id = ANY(%(digest_ids)s)
 """  # noqa: S608 - composed of constants
 
 
@@ -191,15 +195,16 @@ class Owner:
         return self.superuser or self.role in ROLES_THAT_MANAGE_DIGESTS
 
 
-def find_owners(connection: Connection, digest_ids: Collection[int]) -> dict[int, Owner]:
+def find_owners(connection: Connection, digests: Collection[DigestRow]) -> dict[int, Owner]:
     """Returns the owners of digests by the id of the digest. Digests that do not exist are left out."""
-    rows = connection.exec_driver_sql(_OWNER, {"digest_ids": list(digest_ids)})
+    given = {"organization_ids": [one.organization_id for one in digests], "digest_ids": [one.id for one in digests]}
+    rows = connection.exec_driver_sql(_OWNER, given)
     return {row[0]: Owner(*row[1:]) for row in rows}
 
 
-def find_owner(connection: Connection, digest_id: int) -> Owner | None:
+def find_owner(connection: Connection, digest: DigestRow) -> Owner | None:
     """Returns the owner of a digest; None when there is no such digest."""
-    return find_owners(connection, [digest_id]).get(digest_id)
+    return find_owners(connection, [digest]).get(digest.id)
 
 
 def has_open_membership(connection: Connection, organization_id: int) -> bool:
@@ -223,13 +228,16 @@ def list_all_managers(connection: Connection, organization_id: int) -> list[int]
     ]
 
 
-def pause_digest(tx: Connection, digest_id: int, reason: str | None, now: datetime) -> DigestRow | None:
+def pause_digest(
+    tx: Connection, organization_id: int, digest_id: int, reason: str | None, now: datetime
+) -> DigestRow | None:
     """Pauses a digest and returns it; None when it was paused already or is deleted. `reason` None: by a person."""
     row = tx.exec_driver_sql(
         "UPDATE digest d SET next_fire_at = NULL, date_paused = %(now)s, pause_reason = %(reason)s"  # noqa: S608
-        " FROM member m WHERE m.organization_id = d.organization_id AND m.id = d.owner_id AND d.id = %(id)s"
+        " FROM member m WHERE m.organization_id = d.organization_id AND m.id = d.owner_id"
+        " AND d.organization_id = %(organization_id)s AND d.id = %(id)s"
         " AND d.date_paused IS NULL"
         f" RETURNING {DIGEST_COLUMNS}",
-        {"id": digest_id, "reason": reason, "now": now},
+        {"organization_id": organization_id, "id": digest_id, "reason": reason, "now": now},
     ).first()
     return None if row is None else DigestRow(*row)

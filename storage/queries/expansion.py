@@ -394,10 +394,10 @@ def create_thread_posts(
     # A change made in the thread itself may make an amendment there out of date.
     tx.exec_driver_sql(
         "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"  # noqa: S608 - composed of constants
-        " FROM unnest(%(organization_ids)s::bigint[], %(activity_ids)s::bigint[], %(thread_channel)s::text[])"
+        " FROM workspace w JOIN destination d ON d.workspace_id = w.id"
+        " JOIN unnest(%(organization_ids)s::bigint[], %(activity_ids)s::bigint[], %(thread_channel)s::text[])"
         "  AS e(organization_id, activity_id, thread_channel)"
-        " JOIN workspace w ON w.organization_id = e.organization_id"
-        " JOIN destination d ON d.workspace_id = w.id AND d.channel_id = e.thread_channel"
+        "  ON e.organization_id = w.organization_id AND e.thread_channel = d.channel_id"
         " WHERE p.organization_id = e.organization_id AND d.id = p.destination_id"
         f" AND p.activity_id = e.activity_id AND p.kind = '{PostKind.AMENDMENT}'",
         parameters,

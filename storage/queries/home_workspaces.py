@@ -85,7 +85,9 @@ class DigestHome:
     workspaces: Sequence[str]  # all that the organization has connected, the one that the digest names first
 
 
-def list_homes_of_digests(connection: Connection, digest_ids: Collection[int]) -> dict[int, DigestHome]:
+def list_homes_of_digests(
+    connection: Connection, organization_ids: Collection[int], digest_ids: Collection[int]
+) -> dict[int, DigestHome]:
     """Returns where the channels of those digests may be whose organization has several workspaces, by digest id."""
     rows = connection.exec_driver_sql(
         "SELECT d.id, (SELECT h.workspace_id FROM workspace x JOIN destination h ON h.workspace_id = x.id"
@@ -94,18 +96,20 @@ def list_homes_of_digests(connection: Connection, digest_ids: Collection[int]) -
         "   ORDER BY h.id LIMIT 1),"
         "  ARRAY(SELECT x.id FROM workspace x WHERE x.organization_id = d.organization_id"
         "   AND x.date_disconnected IS NULL ORDER BY x.id <> d.workspace_id, x.date_added NULLS FIRST, x.id)"
-        " FROM digest d WHERE d.id = ANY(%(ids)s) AND EXISTS (SELECT FROM workspace x"
+        " FROM digest d WHERE d.organization_id = ANY(%(organization_ids)s) AND d.id = ANY(%(ids)s)"
+        " AND EXISTS (SELECT FROM workspace x"
         "  WHERE x.organization_id = d.organization_id AND x.id <> d.workspace_id)",
-        {"ids": list(digest_ids)},
+        {"organization_ids": list(organization_ids), "ids": list(digest_ids)},
     )
     return {id_: DigestHome(known, workspaces) for id_, known, workspaces in rows}
 
 
-def move_digest(connection: Connection, digest_id: int, workspace_id: str) -> None:
+def move_digest(connection: Connection, organization_id: int, digest_id: int, workspace_id: str) -> None:
     """Has a digest be in another workspace of its organization. Its owner has another Slack id there."""
     connection.exec_driver_sql(
-        "UPDATE digest SET workspace_id = %(workspace)s, owner_user_id = NULL WHERE id = %(id)s",
-        {"workspace": workspace_id, "id": digest_id},
+        "UPDATE digest SET workspace_id = %(workspace)s, owner_user_id = NULL"
+        " WHERE organization_id = %(organization_id)s AND id = %(id)s",
+        {"organization_id": organization_id, "workspace": workspace_id, "id": digest_id},
     )
 
 

@@ -269,19 +269,20 @@ WITH stored AS (
                        %(urls)s::text[], %(details)s::text[]) AS s(id, title, team_id, environment, url, details)
 ), listed AS (
   UPDATE incident_project ip SET title = s.title, team_id = coalesce(s.team_id, %(no_team)s)
-  FROM stored s WHERE ip.incident_id = s.id
+  FROM stored s WHERE ip.organization_id = %(organization_id)s AND ip.incident_id = s.id
 )
 UPDATE incident i
 SET title = s.title, team_id = s.team_id, environment = s.environment, url = s.url, details = s.details::jsonb
-FROM stored s WHERE i.id = s.id
+FROM stored s WHERE i.organization_id = %(organization_id)s AND i.id = s.id
 """
 
 
-def update_alert_texts(tx: Connection, words: Mapping[int, AlertText]) -> None:
+def update_alert_texts(tx: Connection, organization_id: int, words: Mapping[int, AlertText]) -> None:
     """Saves alert texts, by the id of their incident. The incidents must be locked and not closed."""
     tx.exec_driver_sql(
         _UPDATE_TEXTS,
         {
+            "organization_id": organization_id,
             "ids": list(words),
             "titles": [one.title for one in words.values()],
             "teams": [one.team_id for one in words.values()],

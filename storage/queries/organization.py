@@ -160,13 +160,13 @@ def find_organization(connection: Connection, slug: str) -> OrganizationState | 
 def _projects(connection: Connection, organization_id: int) -> list[ProjectRow]:
     teams = (
         select(func.array_agg(Team.slug))
-        .join(ProjectTeam, ProjectTeam.team_id == Team.id)
-        .where(ProjectTeam.project_id == Project.id)
+        .join(ProjectTeam, (ProjectTeam.organization_id == Team.organization_id) & (ProjectTeam.team_id == Team.id))
+        .where(ProjectTeam.organization_id == Project.organization_id, ProjectTeam.project_id == Project.id)
         .scalar_subquery()
     )
     channels = (
         select(func.array_agg(ProjectChannel.channel_id))
-        .where(ProjectChannel.project_id == Project.id)
+        .where(ProjectChannel.organization_id == Project.organization_id, ProjectChannel.project_id == Project.id)
         .scalar_subquery()
     )
     rows = connection.execute(
@@ -187,8 +187,8 @@ def _projects(connection: Connection, organization_id: int) -> list[ProjectRow]:
 def _members(connection: Connection, organization_id: int) -> list[MemberRow]:
     teams = (
         select(func.array_agg(Team.slug))
-        .join(MemberTeam, MemberTeam.team_id == Team.id)
-        .where(MemberTeam.member_id == Member.id)
+        .join(MemberTeam, (MemberTeam.organization_id == Team.organization_id) & (MemberTeam.team_id == Team.id))
+        .where(MemberTeam.organization_id == Member.organization_id, MemberTeam.member_id == Member.id)
         .scalar_subquery()
     )
     rows = connection.execute(

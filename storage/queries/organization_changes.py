@@ -144,17 +144,17 @@ def insert_members(tx: Connection, organization_id: int, entries: Sequence[Mappi
     _insert_entries(tx, Member, organization_id, entries)
 
 
-def update_teams(tx: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
+def update_teams(tx: Connection, organization_id: int, changes: Mapping[int, Mapping[str, Any]]) -> None:
     """Sets columns of teams, by team id."""
-    _update(tx, Team, changes)
+    _update(tx, Team, organization_id, changes)
 
 
-def update_projects(tx: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
+def update_projects(tx: Connection, organization_id: int, changes: Mapping[int, Mapping[str, Any]]) -> None:
     """Sets columns of projects, by project id."""
-    _update(tx, Project, changes)
+    _update(tx, Project, organization_id, changes)
 
 
-def update_members(tx: Connection, changes: Mapping[int, Mapping[str, Any]]) -> None:
+def update_members(tx: Connection, organization_id: int, changes: Mapping[int, Mapping[str, Any]]) -> None:
     """Sets columns of members, by member id. Members may swap e-mails or Slack ids with each other."""
     # Both columns are unique. Changing values are cleared first, so that the updates cannot collide in any order.
     vacant: dict[int, dict[str, Any]] = {}
@@ -163,11 +163,16 @@ def update_members(tx: Connection, changes: Mapping[int, Mapping[str, Any]]) -> 
             vacant.setdefault(id_, {})["email"] = f"changing-{id_}"
         if "slack_user_id" in values:
             vacant.setdefault(id_, {})["slack_user_id"] = None
-    _update(tx, Member, vacant)
-    _update(tx, Member, changes)
+    _update(tx, Member, organization_id, vacant)
+    _update(tx, Member, organization_id, changes)
 
 
-def _update(tx: Connection, table: type[Team | Project | Member], changes: Mapping[int, Mapping[str, Any]]) -> None:
+def _update(
+    tx: Connection,
+    table: type[Team | Project | Member],
+    organization_id: int,
+    changes: Mapping[int, Mapping[str, Any]],
+) -> None:
     """Sets columns of rows, by id. Runs one statement for each set of columns, whatever the number of rows."""
     name = table.__tablename__
     rows_of: dict[tuple[str, ...], list[dict[str, Any]]] = {}
@@ -177,40 +182,54 @@ def _update(tx: Connection, table: type[Team | Project | Member], changes: Mappi
         assigned = ", ".join(f"{column} = changed.{column}" for column in columns)
         tx.exec_driver_sql(
             f"UPDATE {name} SET {assigned}"  # noqa: S608  # names of tables and columns of the models
-            f" FROM jsonb_populate_recordset(NULL::{name}, %(rows)s::jsonb) changed WHERE {name}.id = changed.id",
-            {"rows": json.dumps(rows)},
+            f" FROM jsonb_populate_recordset(NULL::{name}, %(rows)s::jsonb) changed"
+            f" WHERE {name}.organization_id = %(organization_id)s AND {name}.id = changed.id",
+            {"organization_id": organization_id, "rows": json.dumps(rows)},
         )
 
 
-def mark_members_removed(tx: Connection, member_ids: Collection[int], now: datetime) -> None:
+def mark_members_removed(tx: Connection, organization_id: int, member_ids: Collection[int], now: datetime) -> None:
     """Marks members as removed at `now`. Their log entries stay; their teams and Slack users are unlinked.
 
     Their Slack ids are kept, by which they are known if they come again, and erased if they are to be.
     """
-    known = select(func.min(SlackPerson.user_id)).where(SlackPerson.member_id == Member.id).scalar_subquery()
+    workspaces = select(Workspace.id).where(Workspace.organization_id == organization_id)
+    known = (
+        select(func.min(SlackPerson.user_id))
+        .where(SlackPerson.workspace_id.in_(workspaces), SlackPerson.member_id == Member.id)
+        .scalar_subquery()
+    )
     tx.execute(
         update(Member)
-        .where(Member.id.in_(member_ids))
+        .where(Member.organization_id == organization_id, Member.id.in_(member_ids))
         .values(date_removed=now, slack_user_id=func.coalesce(Member.slack_user_id, known))
     )
-    tx.execute(delete(MemberTeam).where(MemberTeam.member_id.in_(member_ids)))
-    keep_known_ids(tx, member_ids)
+    tx.execute(
+        delete(MemberTeam).where(MemberTeam.organization_id == organization_id, MemberTeam.member_id.in_(member_ids))
+    )
+    keep_known_ids(tx, organization_id, member_ids)
     due_at = case((SlackPerson.home_opened, now), else_=SlackPerson.home_due_at)
     tx.execute(
-        update(SlackPerson).where(SlackPerson.member_id.in_(member_ids)).values(member_id=None, home_due_at=due_at)
+        update(SlackPerson)
+        .where(SlackPerson.workspace_id.in_(workspaces), SlackPerson.member_id.in_(member_ids))
+        .values(member_id=None, home_due_at=due_at)
     )
     wake_after_commit(tx, Work.HOMES)
 
 
-def delete_teams(tx: Connection, team_ids: Collection[int]) -> None:
+def delete_teams(tx: Connection, organization_id: int, team_ids: Collection[int]) -> None:
     """Deletes teams. The incidents that they owned then have no team."""
-    tx.execute(update(IncidentProject).where(IncidentProject.team_id.in_(team_ids)).values(team_id=NO_TEAM))
-    tx.execute(delete(Team).where(Team.id.in_(team_ids)))
+    tx.execute(
+        update(IncidentProject)
+        .where(IncidentProject.organization_id == organization_id, IncidentProject.team_id.in_(team_ids))
+        .values(team_id=NO_TEAM)
+    )
+    tx.execute(delete(Team).where(Team.organization_id == organization_id, Team.id.in_(team_ids)))
 
 
-def delete_projects(tx: Connection, project_ids: Collection[int]) -> None:
+def delete_projects(tx: Connection, organization_id: int, project_ids: Collection[int]) -> None:
     """Deletes projects with their intake tokens, and unlinks their incidents from them."""
-    tx.execute(delete(Project).where(Project.id.in_(project_ids)))
+    tx.execute(delete(Project).where(Project.organization_id == organization_id, Project.id.in_(project_ids)))
 
 
 def link_project_teams(tx: Connection, organization_id: int, pairs: Collection[tuple[str, str]]) -> None:
@@ -225,10 +244,14 @@ def link_project_teams(tx: Connection, organization_id: int, pairs: Collection[t
     )
 
 
-def unlink_project_teams(tx: Connection, pairs: Collection[tuple[int, int]]) -> None:
+def unlink_project_teams(tx: Connection, organization_id: int, pairs: Collection[tuple[int, int]]) -> None:
     """Removes teams from projects. A pair is the project's id and the team's id."""
     _run_on_pairs(
-        tx, "DELETE FROM project_team p USING pair WHERE p.project_id = pair.one AND p.team_id = pair.other", pairs
+        tx,
+        "DELETE FROM project_team p USING pair WHERE p.organization_id = %(organization_id)s"
+        " AND p.project_id = pair.one AND p.team_id = pair.other",
+        pairs,
+        organization_id,
     )
 
 
@@ -244,12 +267,14 @@ def link_channels(tx: Connection, organization_id: int, pairs: Collection[tuple[
     )
 
 
-def unlink_channels(tx: Connection, pairs: Collection[tuple[int, str]]) -> None:
+def unlink_channels(tx: Connection, organization_id: int, pairs: Collection[tuple[int, str]]) -> None:
     """Removes channels from projects. A pair is the project's id and Slack's channel id."""
     _run_on_pairs(
         tx,
-        "DELETE FROM project_channel p USING pair WHERE p.project_id = pair.one AND p.channel_id = pair.other",
+        "DELETE FROM project_channel p USING pair WHERE p.organization_id = %(organization_id)s"
+        " AND p.project_id = pair.one AND p.channel_id = pair.other",
         pairs,
+        organization_id,
     )
 
 
@@ -265,15 +290,19 @@ def link_member_teams(tx: Connection, organization_id: int, pairs: Collection[tu
     )
 
 
-def unlink_member_teams(tx: Connection, pairs: Collection[tuple[int, int]]) -> None:
+def unlink_member_teams(tx: Connection, organization_id: int, pairs: Collection[tuple[int, int]]) -> None:
     """Removes members from teams. A pair is the member's id and the team's id."""
     _run_on_pairs(
-        tx, "DELETE FROM member_team m USING pair WHERE m.member_id = pair.one AND m.team_id = pair.other", pairs
+        tx,
+        "DELETE FROM member_team m USING pair WHERE m.organization_id = %(organization_id)s"
+        " AND m.member_id = pair.one AND m.team_id = pair.other",
+        pairs,
+        organization_id,
     )
 
 
 def _run_on_pairs(
-    tx: Connection, statement: str, pairs: Collection[tuple[int | str, int | str]], organization_id: int | None = None
+    tx: Connection, statement: str, pairs: Collection[tuple[int | str, int | str]], organization_id: int
 ) -> None:
     """Runs one statement on all pairs. It reads them from `pair`, with the columns `one` and `other`."""
     if not pairs:

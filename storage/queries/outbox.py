@@ -242,22 +242,26 @@ def wake_after_commit(tx: Connection, work: Work) -> None:
     tx.info[WORK_LEFT] = tx.info.get(WORK_LEFT, NO_WORK) | work
 
 
-def redraw_cards_of_project(tx: Connection, channels: Collection[tuple[int, str]], now: datetime) -> None:
+def redraw_cards_of_project(
+    tx: Connection, organization_id: int, channels: Collection[tuple[int, str]], now: datetime
+) -> None:
     """Updates the cards of open incidents in channels that projects no longer name: (project id, channel id)."""
     if not channels:
         return
     of_projects, channel_ids = (list(side) for side in zip(*channels, strict=True))
     tx.exec_driver_sql(
         "WITH cards AS (UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"  # noqa: S608 - composed of constants
-        "  FROM unnest(%(of_projects)s, %(channel_ids)s) AS gone (project_id, channel_id)"
-        "  JOIN destination d ON d.channel_id = gone.channel_id"
-        "  JOIN incident_project ip ON ip.project_id = gone.project_id"
-        f"  WHERE d.id = p.destination_id AND p.kind = '{PostKind.CARD}'"
+        "  FROM workspace w JOIN destination d ON d.workspace_id = w.id"
+        "  JOIN unnest(%(of_projects)s, %(channel_ids)s) AS gone (project_id, channel_id)"
+        "    ON gone.channel_id = d.channel_id"
+        "  JOIN incident_project ip ON ip.organization_id = w.organization_id AND ip.project_id = gone.project_id"
+        "  WHERE w.organization_id = %(organization_id)s AND p.organization_id = w.organization_id"
+        f"    AND d.id = p.destination_id AND p.kind = '{PostKind.CARD}'"
         "    AND ip.incident_id = p.incident_id AND ip.status <> 2"
         "  RETURNING p.organization_id, p.incident_id)"
         " INSERT INTO outbox (organization_id, incident_id, date_added)"
         " SELECT DISTINCT organization_id, incident_id, %(now)s::timestamptz FROM cards",
-        {"of_projects": of_projects, "channel_ids": channel_ids, "now": now},
+        {"organization_id": organization_id, "of_projects": of_projects, "channel_ids": channel_ids, "now": now},
     )
     wake_after_commit(tx, Work.CHANGES)
 

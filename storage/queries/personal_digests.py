@@ -72,25 +72,32 @@ def lock_due(tx: Connection, now: datetime, most: int) -> list[PersonalDigest]:
 
 # --- what it shows -------------------------------------------------------------------------------------------
 
-_READER = "JOIN member m ON m.id = %(member_id)s JOIN organization o ON o.id = m.organization_id"
+_READER = """
+JOIN member m ON m.organization_id = i.organization_id AND m.id = %(member_id)s
+JOIN organization o ON o.id = m.organization_id
+"""
 _OWNED = f"""
 SELECT count(*) OVER (), {SHOWN}
 FROM incident i {_READER}
 {LAST_COMMENT}
-WHERE i.owner_id = %(member_id)s AND i.status <> 2 AND {sees_incident("i.id")}
+WHERE i.organization_id = %(organization_id)s AND i.owner_id = %(member_id)s AND i.status <> 2
+  AND {sees_incident("i.id")}
 ORDER BY i.status DESC, i.date_started DESC, i.id DESC LIMIT %(most)s
 """  # noqa: S608 - composed of constants
 # Entries whose comment mentions the reader or a team of theirs.
 _MENTIONS = f"""
 SELECT i.identifier, i.title, i.status, e.*
 FROM (SELECT DISTINCT c.activity_id FROM comment_mention c
-      WHERE c.member_id = %(member_id)s
-         OR c.team_id IN (SELECT mt.team_id FROM member_team mt WHERE mt.member_id = %(member_id)s)) named
-JOIN incident_activity x ON x.id = named.activity_id AND x.date_added > %(since)s
+      WHERE c.organization_id = %(organization_id)s AND (c.member_id = %(member_id)s
+         OR c.team_id IN (SELECT mt.team_id FROM member_team mt
+                          WHERE mt.organization_id = %(organization_id)s AND mt.member_id = %(member_id)s))) named
+JOIN incident_activity x ON x.organization_id = %(organization_id)s AND x.id = named.activity_id
+  AND x.date_added > %(since)s
 JOIN incident i ON i.organization_id = x.organization_id AND i.id = x.incident_id
 CROSS JOIN LATERAL (SELECT {ENTRY_COLUMNS} FROM incident_activity a
   LEFT JOIN member m ON m.organization_id = a.organization_id AND m.id = a.member_id
-                    WHERE a.id = x.id AND {READABLE} AND a.comment IS NOT NULL) e
+                    WHERE a.organization_id = x.organization_id AND a.id = x.id AND {READABLE}
+                      AND a.comment IS NOT NULL) e
 {_READER}
 WHERE x.member_id IS DISTINCT FROM %(member_id)s AND {sees_incident("i.id")}
 ORDER BY x.date_added DESC, x.id DESC LIMIT %(most)s
@@ -100,18 +107,21 @@ ORDER BY x.date_added DESC, x.id DESC LIMIT %(most)s
 _CHANGED = f"""
 WITH changed AS MATERIALIZED (
   SELECT mine.id, news.*
-  FROM (SELECT s.incident_id AS id FROM incident_subscription s WHERE s.member_id = %(member_id)s
-        UNION SELECT i.id FROM incident i WHERE i.owner_id = %(member_id)s) mine
+  FROM (SELECT s.incident_id AS id FROM incident_subscription s
+        WHERE s.organization_id = %(organization_id)s AND s.member_id = %(member_id)s
+        UNION SELECT i.id FROM incident i
+        WHERE i.organization_id = %(organization_id)s AND i.owner_id = %(member_id)s) mine
   CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE a.type = 3) AS comments,
                              count(*) FILTER (WHERE a.type = 2) AS changes,
                              count(*) FILTER (WHERE a.type = 100) AS owners, max(a.date_added) AS last
                       FROM incident_activity a
-                      WHERE a.incident_id = mine.id AND {READABLE} AND a.type IN (2, 3, 100)
-                        AND a.date_added > %(since)s AND a.member_id IS DISTINCT FROM %(member_id)s) news
+                      WHERE a.organization_id = %(organization_id)s AND a.incident_id = mine.id
+                        AND {READABLE} AND a.type IN (2, 3, 100) AND a.date_added > %(since)s
+                        AND a.member_id IS DISTINCT FROM %(member_id)s) news
   WHERE news.last IS NOT NULL
 )
 SELECT i.identifier, i.title, i.status, news.comments, news.changes, news.owners, count(*) OVER ()
-FROM changed news JOIN incident i ON i.id = news.id
+FROM changed news JOIN incident i ON i.organization_id = %(organization_id)s AND i.id = news.id
 {_READER}
 WHERE {sees_incident("i.id")}
 ORDER BY news.last DESC, i.id DESC LIMIT %(most)s
@@ -119,10 +129,10 @@ ORDER BY news.last DESC, i.id DESC LIMIT %(most)s
 
 
 def get_content(
-    connection: Connection, member_id: int, workspace_id: str, since: datetime, most: int
+    connection: Connection, organization_id: int, member_id: int, workspace_id: str, since: datetime, most: int
 ) -> PersonalDigestContent:
     """Returns what a member's digest shows: up to `most` incidents that are theirs, mentions and changed incidents."""
-    given: dict[str, Any] = {"member_id": member_id, "since": since, "most": most}
+    given: dict[str, Any] = {"organization_id": organization_id, "member_id": member_id, "since": since, "most": most}
     owned: Sequence[Any] = connection.exec_driver_sql(_OWNED, given).all()
     mentions = [
         PersonalMention(row[0], row[1], row[2], parse_entry(row[3:]))

@@ -22,12 +22,15 @@ SELECT p.kind,
        AND NOT EXISTS (SELECT FROM method_pace m WHERE m.workspace_id = w.id AND m.method = 'chat.update'
                        AND m.spoken_for_until > %(updates_reserved)s)
        AND (SELECT count(*) FROM (SELECT FROM post o
-                                  WHERE o.destination_id = d.id AND o.wanted_version > o.drawn_version
+                                  WHERE o.organization_id = p.organization_id AND o.destination_id = d.id
+                                    AND o.wanted_version > o.drawn_version
                                     AND o.urgency <= p.urgency AND o.due_at <= %(soon)s LIMIT {FEW}) ahead) < {FEW}
-FROM post p JOIN destination d ON d.id = p.destination_id JOIN workspace w ON w.id = d.workspace_id
-WHERE p.id IN (SELECT id FROM post WHERE incident_id = %(incident_id)s
-               UNION ALL SELECT post_id FROM call_recipient WHERE incident_id = %(incident_id)s)
-  AND p.ts = %(ts)s AND d.workspace_id = %(workspace_id)s
+FROM workspace w JOIN post p ON p.organization_id = w.organization_id
+JOIN destination d ON d.workspace_id = w.id AND d.id = p.destination_id
+WHERE p.id IN (SELECT o.id FROM post o WHERE o.organization_id = w.organization_id AND o.incident_id = %(incident_id)s
+               UNION ALL SELECT r.post_id FROM call_recipient r
+               WHERE r.organization_id = w.organization_id AND r.incident_id = %(incident_id)s)
+  AND p.ts = %(ts)s AND w.id = %(workspace_id)s
   AND coalesce(d.channel_id, d.conversation_id) = %(channel_id)s
 """  # noqa: S608 - composed of constants
 

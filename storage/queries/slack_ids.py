@@ -118,13 +118,13 @@ def delete_ids(tx: Connection, organization_id: int, member_id: int) -> None:
     )
 
 
-def keep_known_ids(tx: Connection, member_ids: Collection[int]) -> None:
+def keep_known_ids(tx: Connection, organization_id: int, member_ids: Collection[int]) -> None:
     """Stores the ids by which members were known, who then can be found and erased after they have left."""
     tx.exec_driver_sql(
         "INSERT INTO member_slack_user (organization_id, member_id, workspace_id, slack_user_id)"
         " SELECT m.organization_id, m.id, p.workspace_id, p.user_id FROM member m"
         " JOIN slack_person p ON p.member_id = m.id JOIN workspace w ON w.id = p.workspace_id"
         "  AND w.organization_id = m.organization_id"
-        " WHERE m.id = ANY(%(member_ids)s) ON CONFLICT DO NOTHING",
-        {"member_ids": list(member_ids)},
+        " WHERE m.organization_id = %(organization_id)s AND m.id = ANY(%(member_ids)s) ON CONFLICT DO NOTHING",
+        {"organization_id": organization_id, "member_ids": list(member_ids)},
     )

@@ -55,7 +55,8 @@ def find_storm(
     """Returns a storm; None if it does not exist, or the caller sees none of its incidents."""
     row = connection.exec_driver_sql(
         "SELECT s.id, s.destination_id, s.post_id, d.channel_id, s.date_split IS NOT NULL, m.name"  # noqa: S608 - composed of constants
-        " FROM storm s JOIN destination d ON d.id = s.destination_id"
+        " FROM storm s JOIN workspace w ON w.organization_id = s.organization_id"
+        " JOIN destination d ON d.workspace_id = w.id AND d.id = s.destination_id"
         " LEFT JOIN member m ON m.organization_id = s.organization_id AND m.id = s.split_by"
         f" WHERE s.organization_id = %(organization_id)s AND s.id = %(storm_id)s AND EXISTS (SELECT {_VISIBLE})",
         {"organization_id": organization_id, "storm_id": storm_id, "project_ids": list(project_ids)},
@@ -156,7 +157,8 @@ def set_split(tx: Connection, organization_id: int, storm: StormRow, member_id: 
     tx.exec_driver_sql(
         "WITH split AS (UPDATE storm SET date_split = %(now)s, split_by = %(member_id)s"
         "  WHERE organization_id = %(organization_id)s AND id = %(storm_id)s)"
-        " UPDATE post SET wanted_version = wanted_version + 1, due_at = %(now)s WHERE id = %(post_id)s",
+        " UPDATE post SET wanted_version = wanted_version + 1, due_at = %(now)s"
+        " WHERE organization_id = %(organization_id)s AND id = %(post_id)s",
         {
             "organization_id": organization_id,
             "storm_id": storm.id,

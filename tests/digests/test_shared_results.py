@@ -28,7 +28,7 @@ def test_a_result_is_loaded_once_until_it_is_old() -> None:
 
 
 def make_fire(*, by_hand: bool) -> Fire:
-    return Fire(1, 1, MOMENT, MOMENT, by_hand, None, None)
+    return Fire(1, 1, 1, MOMENT, MOMENT, by_hand, None, None)
 
 
 def test_the_fires_of_a_minute_share_in_each_attempt() -> None:

@@ -41,7 +41,8 @@ def test_a_channel_of_a_disconnected_workspace_waits_for_it(tx: Connection) -> N
 
 
 def test_a_digest_does_not_move_to_a_disconnected_workspace(tx: Connection) -> None:
-    (home,) = list_homes_of_digests(tx, tx.exec_driver_sql("SELECT id FROM digest").scalars().all()).values()
+    organization_id, digest_id = tx.exec_driver_sql("SELECT organization_id, id FROM digest").one()
+    (home,) = list_homes_of_digests(tx, [organization_id], [digest_id]).values()
     assert (home.known, home.workspaces) == (None, ["T2"])
 
 
