@@ -29,8 +29,8 @@ def _select_ids() -> ScalarSelect[Any]:
 def _select_members(organization_id: int) -> Select[Any]:
     teams = (
         select(func.jsonb_object_agg(Team.slug, Team.name))
-        .join(MemberTeam, MemberTeam.team_id == Team.id)
-        .where(MemberTeam.member_id == Member.id)
+        .join(MemberTeam, (MemberTeam.organization_id == Team.organization_id) & (MemberTeam.team_id == Team.id))
+        .where(MemberTeam.organization_id == Member.organization_id, MemberTeam.member_id == Member.id)
         .scalar_subquery()
     )
     return select(
@@ -59,8 +59,9 @@ def _match(organization_id: int, words: Sequence[str]) -> list[ColumnElement[boo
     for word in (word.lower() for word in words):
         of_team = (
             select(MemberTeam.team_id)
-            .join(Team, MemberTeam.team_id == Team.id)
+            .join(Team, (MemberTeam.organization_id == Team.organization_id) & (MemberTeam.team_id == Team.id))
             .where(
+                MemberTeam.organization_id == Member.organization_id,
                 MemberTeam.member_id == Member.id,
                 or_(func.strpos(func.lower(Team.name), word) > 0, func.strpos(Team.slug, word) > 0),
             )
@@ -181,10 +182,15 @@ def set_teams(tx: Connection, organization_id: int, member_id: int, slugs: Colle
     """Makes these the member's teams, beside those whose members are read from a user group."""
     wanted = select(Team.id).where(Team.organization_id == organization_id, Team.slug.in_(slugs), ~Team.sync_members)
     synced = select(Team.id).where(Team.organization_id == organization_id, Team.sync_members)
-    present = select(MemberTeam.team_id).where(MemberTeam.member_id == member_id)
+    present = select(MemberTeam.team_id).where(
+        MemberTeam.organization_id == organization_id, MemberTeam.member_id == member_id
+    )
     tx.execute(
         delete(MemberTeam).where(
-            MemberTeam.member_id == member_id, MemberTeam.team_id.not_in(wanted), MemberTeam.team_id.not_in(synced)
+            MemberTeam.organization_id == organization_id,
+            MemberTeam.member_id == member_id,
+            MemberTeam.team_id.not_in(wanted),
+            MemberTeam.team_id.not_in(synced),
         )
     )
     missing = [
