@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
+    FetchedValue,
     ForeignKey,
     ForeignKeyConstraint,
     MetaData,
     Text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, MappedColumn, mapped_column
 
 
 class Base(DeclarativeBase):
@@ -34,6 +35,11 @@ class Base(DeclarativeBase):
         str: Text,
         dict[str, Any]: JSONB(none_as_null=True),
     }
+
+
+def filled_organization() -> MappedColumn[int]:
+    """Returns the column of the organization in a table where a trigger gives it to rows of the version before."""
+    return mapped_column(server_default=FetchedValue())
 
 
 def cascade(target: str) -> ForeignKey:

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade, cascade_within
+from storage.models.base import Base, cascade, cascade_within, filled_organization
 from storage.values import PostKind
 
 TRACEPARENT = text("nullif(current_setting('tocsin.traceparent', true), '')")
@@ -40,7 +40,7 @@ class Outbox(Base):
         Index("ix_outbox_order", "of_alert", "id"),
     )
 
-    organization_id: Mapped[int]
+    organization_id: Mapped[int] = filled_organization()
     id: Mapped[int] = mapped_column(Identity())
     incident_id: Mapped[int] = mapped_column(index=True)
     # NULL: there is no log entry; only the cards show the change (such as an acknowledgement).
@@ -175,7 +175,7 @@ class Post(Base):
         CheckConstraint(f"kind IN ({', '.join(repr(str(kind)) for kind in PostKind)})", name="kind_known"),
     )
 
-    organization_id: Mapped[int]
+    organization_id: Mapped[int] = filled_organization()
     id: Mapped[int] = mapped_column(Identity())
     destination_id: Mapped[int] = mapped_column(cascade("destination.id"))
     kind: Mapped[str]
@@ -220,7 +220,7 @@ class Notification(Base):
         cascade_within("post_id", "post"),
     )
 
-    organization_id: Mapped[int]
+    organization_id: Mapped[int] = filled_organization()
     activity_id: Mapped[int]
     member_id: Mapped[int] = mapped_column(index=True)
     # A person is notified once of the entry, and once more if an edit later mentions them.
@@ -237,7 +237,7 @@ class ThreadReply(Base):
         cascade_within("activity_id", "incident_activity"),
     )
 
-    organization_id: Mapped[int]
+    organization_id: Mapped[int] = filled_organization()
     destination_id: Mapped[int] = mapped_column(cascade("destination.id"))
     ts: Mapped[str]
     # NULL: no comment was made from it, or it was deleted before that.

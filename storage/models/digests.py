@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade, cascade_within
+from storage.models.base import Base, cascade, cascade_within, filled_organization
 
 
 class Digest(Base):
@@ -76,7 +76,7 @@ class DigestFire(Base):
         ),
     )
 
-    organization_id: Mapped[int]
+    organization_id: Mapped[int] = filled_organization()
     id: Mapped[int] = mapped_column(Identity())
     digest_id: Mapped[int]
     fire_at: Mapped[datetime]

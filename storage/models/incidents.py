@@ -18,7 +18,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade, cascade_within, null_within
+from storage.models.base import Base, cascade, cascade_within, filled_organization, null_within
 from storage.values import FIRST_OWN_TYPE, ActivityType
 
 
@@ -175,7 +175,7 @@ class IncidentProject(Base):
         Index("ix_incident_project_all", "project_id", text("started DESC"), text("incident_id DESC")),
     )
 
-    organization_id: Mapped[int]
+    organization_id: Mapped[int] = filled_organization()
     incident_id: Mapped[int]
     project_id: Mapped[int]
     started: Mapped[datetime]
@@ -210,7 +210,7 @@ class IncidentSubscription(Base):
         cascade_within("member_id", "member"),
     )
 
-    organization_id: Mapped[int]
+    organization_id: Mapped[int] = filled_organization()
     incident_id: Mapped[int]
     member_id: Mapped[int] = mapped_column(index=True)
     date_added: Mapped[datetime]
@@ -270,7 +270,7 @@ class IncidentActivity(Base):
         ),
     )
 
-    organization_id: Mapped[int]
+    organization_id: Mapped[int] = filled_organization()
     id: Mapped[int] = mapped_column(Identity())
     incident_id: Mapped[int]
     member_id: Mapped[int | None] = mapped_column(index=True)
@@ -302,7 +302,7 @@ class CommentMention(Base):
         UniqueConstraint("activity_id", "member_id", "team_id", postgresql_nulls_not_distinct=True),
     )
 
-    organization_id: Mapped[int]
+    organization_id: Mapped[int] = filled_organization()
     id: Mapped[int] = mapped_column(Identity())
     activity_id: Mapped[int]
     member_id: Mapped[int | None] = mapped_column(index=True)

@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.models.base import Base, cascade, cascade_within
+from storage.models.base import Base, cascade, cascade_within, filled_organization
 
 
 class Organization(Base):
@@ -121,7 +121,7 @@ class ProjectTeam(Base):
         cascade_within("team_id", "team"),
     )
 
-    organization_id: Mapped[int]
+    organization_id: Mapped[int] = filled_organization()
     project_id: Mapped[int]
     team_id: Mapped[int] = mapped_column(index=True)
 
@@ -135,7 +135,7 @@ class ProjectChannel(Base):
         cascade_within("project_id", "project"),
     )
 
-    organization_id: Mapped[int]
+    organization_id: Mapped[int] = filled_organization()
     project_id: Mapped[int]
     channel_id: Mapped[str] = mapped_column(index=True)  # Slack's "C…"
 
@@ -201,7 +201,7 @@ class MemberTeam(Base):
         cascade_within("team_id", "team"),
     )
 
-    organization_id: Mapped[int]
+    organization_id: Mapped[int] = filled_organization()
     member_id: Mapped[int]
     team_id: Mapped[int] = mapped_column(index=True)
 
