@@ -69,7 +69,8 @@ def test_acknowledging_shows_on_the_incident_and_again_refreshes_the_time(world:
     for word in ("ack", "Acknowledge", "SEEN"):
         again = world.ask(world.ben, f"{word} #1").text
         assert "already acknowledged" in again and "#1 Payments fail" in again
-    assert world.seen_by(world.ada, 1).count("Ben Tal") == 1
+    seen, _, latest = world.seen_by(world.ada, 1).partition("Latest: ")
+    assert seen.count("Ben Tal") == 1 and latest.startswith("Ben Tal acknowledged this")
 
 
 def test_the_button_acknowledges_in_place(world: World) -> None:
