@@ -48,8 +48,7 @@ class HomeWorker:
             for home in due:
                 if self._thread.is_stopping():
                     return
-                if self._publish(home.workspace_id, home.user_id):
-                    homes.settle(self._store, home)
+                homes.settle(self._store, home, published=self._publish(home.workspace_id, home.user_id))
             if len(due) < homes.AT_ONCE:
                 return
 

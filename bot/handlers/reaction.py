@@ -12,6 +12,7 @@ from bot.incidents.idempotency import record_request
 from bot.messages import notice_texts
 from bot.people import notices
 from bot.people.identity import SlackAway
+from bot.people.joining import explain_refusal
 from bot.slack.requests import Event
 from bot.slack.responses import Done, Response, RetryLater
 from storage.errors import AlreadyHandled
@@ -54,6 +55,7 @@ def handle_added(services: Services, event: Event, now: datetime) -> Response:
             refusal = cards.explain_not_found(
                 services.store, event.workspace_id, channel_id, str(item.get("ts")), refusal
             )
+        refusal = explain_refusal(services.store, person, refusal, now)
         note = notice_texts.render_reaction_refused(card.identifier, channel_id, reaction, refusal.sentence)
         with services.store.write() as tx:
             notices.send_notice(tx, person, note, f"reaction:{event.workspace_id}:{event.id}", now)

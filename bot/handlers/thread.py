@@ -21,6 +21,7 @@ from bot.messages import notice_texts
 from bot.messages.blocks import Message
 from bot.people import notices
 from bot.people.identity import SlackAway
+from bot.people.joining import explain_refusal
 from bot.people.mentions import MentionReader
 from bot.people.names import AmbiguousName
 from bot.slack.requests import Event
@@ -124,6 +125,7 @@ def _notify_of_refusal(services: Services, card: PostedCard, reply: Reply, refus
         refusal = cards.explain_not_found(
             services.store, reply.person.workspace_id, reply.channel_id, reply.thread_ts, refusal
         )
+    refusal = explain_refusal(services.store, reply.person, refusal, now)
     if reply.edited_ts is not None:
         note = notice_texts.render_edit_not_followed(card.identifier, card.channel_id, refusal.sentence)
     else:

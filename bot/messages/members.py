@@ -49,7 +49,7 @@ MAX_LINE = 600
 MAX_NAME = 100
 MAX_SEARCH = 200  # characters of the words of a search
 _MOST_TEAMS = 10  # that are named as an example
-RETURNS = "The next `apply` adds again whom the organization file still names."
+RETURNS = "If the organization file still names them, the next `apply` adds them again."
 
 
 def render_list(

@@ -22,6 +22,7 @@ from bot.people.identity import NOT_MEMBER, FromOtherWorkspace, IncidentsOff, No
 from bot.people.membership import MAX_NAME_LENGTH, Newcomer
 from bot.slack.requests import Person
 from storage.audit_rows import Actor, AuditAction, AuditChange, AuditOrigin
+from storage.engine import Store
 from storage.member_rows import JoinRequestRow, find_slack_id
 from storage.queries import access as callers
 from storage.queries import audit as audit_queries
@@ -69,6 +70,14 @@ def explain_not_member(connection: Connection, person: Person, error: NotMember,
     """The error for somebody who is no member: `error`, or AskedBefore if they cannot ask to be let in now."""
     before = error.may_ask and _find_standing(connection, error.organization_id, person, now)
     return AskedBefore(before) if before else error
+
+
+def explain_refusal(store: Store, person: Person, error: Refusal, now: datetime) -> Refusal:
+    """The same for any error, outside a request. Raises DatabaseAway."""
+    if not isinstance(error, NotMember):
+        return error
+    with store.read() as connection:
+        return explain_not_member(connection, person, error, now)
 
 
 def get_next_chance(request: JoinRequestRow) -> datetime | None:

@@ -74,10 +74,15 @@ def take_due(tx: Connection, workspaces: Sequence[str], now: datetime, *, lease:
     return [DueHome(*row) for row in rows]
 
 
-def settle(tx: Connection, home: DueHome) -> None:
-    """Records that a Home was published. One that became due again meanwhile stays due."""
+def settle(tx: Connection, home: DueHome, again_at: datetime | None) -> None:
+    """Ends a lease: the Home was published, or is to be tried `again_at`. What became due meanwhile stays due."""
     tx.exec_driver_sql(
-        "UPDATE slack_person SET home_due_at = NULL"
+        "UPDATE slack_person SET home_due_at = %(again_at)s"
         " WHERE workspace_id = %(workspace_id)s AND user_id = %(user_id)s AND home_due_at = %(until)s",
-        {"workspace_id": home.workspace_id, "user_id": home.user_id, "until": home.leased_until},
+        {
+            "workspace_id": home.workspace_id,
+            "user_id": home.user_id,
+            "until": home.leased_until,
+            "again_at": again_at,
+        },
     )

@@ -97,7 +97,7 @@ def test_what_was_changed_back_is_not_shown_as_changed(world: World) -> None:
 
 def test_who_was_removed_in_slack_is_shown_until_the_file_has_decided(world: World) -> None:
     answer = change(world, world.dan, f"member remove {world.ben.mention}", "Remove member")
-    returns = "The next apply adds again whom the organization file still names."
+    returns = "If the organization file still names them, the next apply adds them again."
     assert returns in answer
     for shown in (
         world.ask(world.ada, "members").text,

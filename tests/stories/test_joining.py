@@ -11,6 +11,7 @@ from bot.administration.retention import remove_all_old
 from sandbox import Person, SeenMessage
 from storage.queries.organization_changes import lock_members
 from tests.stories.conftest import IN_BOTH_MODES, ORGANIZATION, Run, World
+from tests.stories.test_cards import card
 from tests.stories.test_erasing import find_everywhere
 from tests.stories.test_members import change, set_role, whoami
 
@@ -266,3 +267,11 @@ def test_who_is_removed_asks_from_the_home_that_they_still_see(world: World) -> 
     assert "You are not a member" in form.text
     world.ben.press(form, ASK)
     form.wait_for(lambda shown: "You get a direct message with the answer" in shown.text)
+
+
+def test_a_reaction_is_answered_with_what_became_of_the_request(world: World) -> None:
+    world.declare("Payments fail")
+    world.rest()
+    ask_in(world, world.eve)
+    world.eve.react(card(world), "eyes")
+    world.eve.wait_for_message(containing="Your request to be let in waits for the managers to decide.")
