@@ -293,21 +293,15 @@ class Identity:
             # The organization file has this id, so the profile is not needed. Only the time zone is unknown.
             profile = UNKNOWN_PERSON
             checked = now - VALID_FOR + ASK_AGAIN_AFTER
-        if member_id is None and profile.at_home and profile.ordinary and profile.email:
-            member_id = queries.find_member_by_email(
-                reading.connection, standing.organization_id, workspace_id, profile.email
-            )
-        queries.save_person(
-            reading.connection,
-            workspace_id,
-            user_id,
-            member_id=member_id,
-            home_team=profile.home_team,
-            name=profile.name,
-            timezone=profile.timezone,
-            unmatched=profile.unmatched,
-            now=checked,
-        )
+        organization_id = standing.organization_id
+        member_id = member_id or _find_by_email(reading.connection, organization_id, workspace_id, profile)
+        _save(reading.connection, workspace_id, user_id, member_id, profile, checked)
+        if member_id is None:
+            # Who was being added meanwhile: their row was locked, and this was saved after that had committed.
+            member_id = slack_ids.find_member_of_user(reading.connection, organization_id, workspace_id, user_id)
+            member_id = member_id or _find_by_email(reading.connection, organization_id, workspace_id, profile)
+            if member_id is not None:
+                _save(reading.connection, workspace_id, user_id, member_id, profile, checked)
 
     def _profile(self, workspace_id: str, user_id: str) -> Profile:
         installation = self._clients.find(workspace_id)
@@ -323,6 +317,29 @@ class Identity:
         except OSError as error:
             log.warning("Slack could not be reached", method="users.info", error=str(error))
             raise SlackAway from error
+
+
+def _find_by_email(connection: Connection, organization_id: int, workspace_id: str, profile: Profile) -> int | None:
+    """The member with the e-mail of a profile, where it counts."""
+    if not (profile.at_home and profile.ordinary and profile.email):
+        return None
+    return queries.find_member_by_email(connection, organization_id, workspace_id, profile.email)
+
+
+def _save(
+    connection: Connection, workspace_id: str, user_id: str, member_id: int | None, profile: Profile, checked: datetime
+) -> None:
+    queries.save_person(
+        connection,
+        workspace_id,
+        user_id,
+        member_id=member_id,
+        home_team=profile.home_team,
+        name=profile.name,
+        timezone=profile.timezone,
+        unmatched=profile.unmatched,
+        now=checked,
+    )
 
 
 def _build_access(standing: CallerRow, person: Person) -> Access:

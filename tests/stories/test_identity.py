@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from sandbox import Person
@@ -181,3 +183,20 @@ def test_slack_is_asked_about_somebody_once(world: World) -> None:
     for words in ("list", "whoami", "list all"):
         world.ask(world.ben, words)
     assert len([call for call in world.slack.calls("users.info") if call.get("user") == "U0002"]) == 1
+
+
+def test_who_is_added_while_slack_is_asked_about_them_is_known_at_once(world: World) -> None:
+    assert "You are not a member" in world.ask(world.eve, "whoami").text
+    with world.store.write() as tx:
+        tx.exec_driver_sql("UPDATE slack_person SET date_checked = NULL")
+    with ThreadPoolExecutor(1) as other:
+        with world.store.write() as tx:  # as `apply` does
+            tx.exec_driver_sql("UPDATE slack_person SET date_checked = NULL WHERE user_id = 'U0006'")
+            asked = other.submit(world.ask, world.eve, "whoami")
+            world.wait_for_blocked()
+            tx.exec_driver_sql(
+                "INSERT INTO member (organization_id, email, name) SELECT id, 'eve@elsewhere.test', 'Eve Out'"
+                " FROM organization"
+            )
+        assert "Eve Out" in asked.result().text
+    assert "eve@elsewhere.test" in world.ask(world.eve, "whoami").text
