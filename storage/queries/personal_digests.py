@@ -121,9 +121,10 @@ WITH changed AS MATERIALIZED (
   WHERE news.last IS NOT NULL
 )
 SELECT i.identifier, i.title, i.status, news.comments, news.changes, news.owners, count(*) OVER ()
-FROM changed news JOIN incident i ON i.organization_id = %(organization_id)s AND i.id = news.id
-{_READER}
-WHERE {sees_incident("i.id")}
+FROM changed news
+CROSS JOIN LATERAL (SELECT i.id, i.identifier, i.title, i.status FROM incident i {_READER}
+                    WHERE i.organization_id = %(organization_id)s AND i.id = news.id
+                      AND {sees_incident("i.id")} OFFSET 0) i
 ORDER BY news.last DESC, i.id DESC LIMIT %(most)s
 """  # noqa: S608 - composed of constants
 
