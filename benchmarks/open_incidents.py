@@ -185,7 +185,7 @@ def list_cases(access: Access, now: datetime) -> dict[str, Callable[[Connection]
             " WHERE incident_id IN (SELECT id FROM incident WHERE status <> 2 LIMIT 10000) GROUP BY incident_id",
             {"post_id": post_id},
         )
-        summaries.find_summary_content(tx, cast(SummaryPost, SimpleNamespace(id=post_id)), OWNER)
+        summaries.find_summary_content(tx, cast(SummaryPost, SimpleNamespace(id=post_id, organization_id=1)), OWNER)
 
     def silence_one(tx: Connection) -> None:
         silences.silence_alert(tx, access, 10, until, now)
