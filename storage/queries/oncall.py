@@ -142,8 +142,10 @@ def find_team_syncs(connection: Connection, group: StaleUsergroup, *, team_id: i
         "  count(mt.member_id) FILTER (WHERE NOT EXISTS"
         "   (SELECT FROM people p WHERE p.team_id = mt.team_id AND p.member_id = mt.member_id)),"
         "  (SELECT count(p.member_id) FROM people p WHERE p.team_id = t.id)"
-        " FROM team t LEFT JOIN member_team mt ON mt.organization_id = t.organization_id AND mt.team_id = t.id"
-        " WHERE t.id IN (SELECT team_id FROM people) GROUP BY t.id, t.organization_id ORDER BY t.id",
+        " FROM workspace w JOIN team t ON t.organization_id = w.organization_id"
+        " LEFT JOIN member_team mt ON mt.organization_id = t.organization_id AND mt.team_id = t.id"
+        " WHERE w.id = %(workspace_id)s AND t.id IN (SELECT team_id FROM people)"
+        " GROUP BY t.id, t.organization_id ORDER BY t.id",
         {"workspace_id": group.workspace_id, "id": group.id, "team_id": team_id},
     )
     return [TeamSync(*row) for row in rows]
@@ -178,17 +180,20 @@ def sync_teams(
     joined = tx.exec_driver_sql(
         f"WITH {_PEOPLE}, joined AS (INSERT INTO member_team (organization_id, member_id, team_id)"  # noqa: S608
         "  SELECT organization_id, member_id, team_id FROM people WHERE member_id IS NOT NULL ON CONFLICT DO NOTHING"
-        "  RETURNING member_id, team_id)"
-        " SELECT t.organization_id, t.slug, joined.member_id FROM joined JOIN team t ON t.id = joined.team_id"
+        "  RETURNING organization_id, member_id, team_id)"
+        " SELECT t.organization_id, t.slug, joined.member_id FROM joined"
+        " JOIN team t ON t.organization_id = joined.organization_id AND t.id = joined.team_id"
         " ORDER BY t.id, joined.member_id",
         parameters,
     ).all()
     left = tx.exec_driver_sql(
         f"WITH {_PEOPLE}, left_team AS (DELETE FROM member_team mt"  # noqa: S608 - composed of constants
-        "  WHERE mt.team_id IN (SELECT team_id FROM people) AND mt.team_id <> ALL(%(kept)s::bigint[]) AND NOT EXISTS"
+        "  WHERE (mt.organization_id, mt.team_id) IN (SELECT organization_id, team_id FROM people)"
+        "   AND mt.team_id <> ALL(%(kept)s::bigint[]) AND NOT EXISTS"
         "   (SELECT FROM people p WHERE p.team_id = mt.team_id AND p.member_id = mt.member_id)"
-        "  RETURNING mt.member_id, mt.team_id)"
-        " SELECT t.organization_id, t.slug, l.member_id FROM left_team l JOIN team t ON t.id = l.team_id"
+        "  RETURNING mt.organization_id, mt.member_id, mt.team_id)"
+        " SELECT t.organization_id, t.slug, l.member_id FROM left_team l"
+        " JOIN team t ON t.organization_id = l.organization_id AND t.id = l.team_id"
         " ORDER BY t.id, l.member_id",
         parameters,
     ).all()
