@@ -529,7 +529,7 @@ def test_another_time_or_look_leaves_the_owner(world: World) -> None:
     for words in (f"digest pause {made}", f"digest resume {made}"):
         assert "You own it now" not in world.ask(world.dan, words).text
     listed = world.ask(world.dan, "digest list").text
-    assert "Every weekday at 7:00 AM" in listed and "owned by Ada Obi" in listed
+    assert "Weekdays at 7:00 AM" in listed and "owned by Ada Obi" in listed
     world.rest()
     assert not [one for one in world.ada.direct_messages() if "owns your digest" in one.text]
 
