@@ -28,6 +28,7 @@ from tests.compiled import share_compiled_statements
 from tests.held import watched
 from tests.kept import KeptConnections, keep_connections
 from tests.long import LONG
+from tests.measuring import leave_out_the_sandbox
 from tests.patience import be_patient, production_deadlines
 
 TEMPLATE = "migrated"
@@ -62,6 +63,7 @@ def pytest_configure() -> None:
     hypothesis.settings.load_profile("tocsin")
     outbox.CARD_DEBOUNCE_S = direct_messages._DEBOUNCE_S = 0.05
     direct_messages._LONG_DEBOUNCE_S = 0.5
+    leave_out_the_sandbox()
     share_compiled_statements()
     setattr(uvicorn.server, "asyncio", Hurried())  # noqa: B010 - mypy does not know of the import there
 

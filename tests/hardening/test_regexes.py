@@ -102,9 +102,14 @@ def _grown(pattern: re.Pattern[str], how: str, first: str, part: str, times: int
 
 def in_a_deep_stack(work: Callable[[], object]) -> None:
     """Runs it where a group that is repeated a thousand times may nest as deep."""
+
+    def unmeasured() -> None:
+        sys.settrace(None)  # no code of the bot runs here
+        work()
+
     before, size = sys.getrecursionlimit(), threading.stack_size(256 * 1024 * 1024)
     sys.setrecursionlimit(200_000)
-    thread = threading.Thread(target=work)
+    thread = threading.Thread(target=unmeasured)
     thread.start()
     thread.join()
     threading.stack_size(size)

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +27,7 @@ from storage.models import Incident, Organization, Project
 from storage.queries.tokens import insert_token
 from storage.values import Status
 from tests.clock import FixedClock
+from tests.measuring import unmeasured
 
 ORGANIZATION = """
 organization: {slug: acme, name: Acme, workspaces: [T0001]}
@@ -131,6 +133,13 @@ class Bench:
         return [status for _, _, status in self.incidents()]
 
 
+@pytest.fixture(autouse=True)
+def measured_by_examples(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Other tests show what the parsers do. Measuring those with a thousand made-up deliveries takes minutes."""
+    with unmeasured() if request.node.get_closest_marker("hypothesis") else nullcontext():
+        yield
+
+
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     opened = Store.open(database_url, clock=FixedClock(START))
@@ -146,13 +155,14 @@ def slack_problems() -> list[str]:
 
 @pytest.fixture
 def bench(store: Store, slack_problems: list[str]) -> Iterator[Bench]:
-    apply(store, parse(ORGANIZATION, "acme.yaml"), START, prune=False, dry_run=False)
-    app = create_http_app(
-        store,
-        slack_problem=lambda: slack_problems[0] if slack_problems else None,
-        rate_limiter=RateLimiter(burst=500, per_second=0.001),
-        secret_key=SECRET_KEY,
-    )
+    with unmeasured():
+        apply(store, parse(ORGANIZATION, "acme.yaml"), START, prune=False, dry_run=False)
+        app = create_http_app(
+            store,
+            slack_problem=lambda: slack_problems[0] if slack_problems else None,
+            rate_limiter=RateLimiter(burst=500, per_second=0.001),
+            secret_key=SECRET_KEY,
+        )
     server = HttpServer(app, "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
