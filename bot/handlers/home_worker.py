@@ -15,6 +15,7 @@ from bot.slack.clients import Clients
 from bot.slack.requests import Person
 from bot.work import WorkSignals, WorkThread
 from storage.engine import Store
+from storage.errors import Contended, DatabaseAway
 from storage.values import Work
 
 log = structlog.get_logger(__name__)
@@ -53,7 +54,7 @@ class HomeWorker:
                 return
 
     def _publish(self, workspace_id: str, user_id: str) -> bool:
-        """Publishes one. Returns False if it is to be tried again later."""
+        """Publishes one. Returns False if it is to be tried again later. Raises DatabaseAway, Contended."""
         installation = self._clients.find(workspace_id)
         if installation is None:
             return False
@@ -69,4 +70,8 @@ class HomeWorker:
         except OSError as error:
             log.warning("a Home was not published", user=user_id, reason=str(error))
             return False
+        except (DatabaseAway, Contended):
+            raise
+        except Exception:  # of one Home, for which others must not wait
+            log.exception("a Home could not be rendered", user=user_id)
         return True

@@ -208,8 +208,9 @@ class Identity:
 
     def _record_home_opened(self, workspace_id: str, user_id: str) -> None:
         with self._store.reading() as reading:
-            homes.mark_opened(reading.connection, workspace_id, user_id)
-        self._opened_home.add((workspace_id, user_id))
+            known = homes.mark_opened(reading.connection, workspace_id, user_id)
+        if known:  # else Slack could not be asked about them: the next opening records it
+            self._opened_home.add((workspace_id, user_id))
 
     def forget(self, tx: Connection, person: Person) -> None:
         """Marks a user's profile as expired: Slack is asked again before their next request is answered."""

@@ -24,13 +24,15 @@ class DueHome:
     leased_until: datetime
 
 
-def mark_opened(connection: Connection, workspace_id: str, user_id: str) -> None:
-    """Records that a Slack user has opened Home."""
-    connection.exec_driver_sql(
-        "UPDATE slack_person SET home_opened = true"
-        " WHERE workspace_id = %(workspace_id)s AND user_id = %(user_id)s AND NOT home_opened",
+def mark_opened(connection: Connection, workspace_id: str, user_id: str) -> bool:
+    """Records that a Slack user has opened Home. Returns False for one of whom nothing is stored yet."""
+    found = connection.exec_driver_sql(
+        "WITH marked AS (UPDATE slack_person SET home_opened = true"
+        "  WHERE workspace_id = %(workspace_id)s AND user_id = %(user_id)s AND NOT home_opened)"
+        " SELECT EXISTS (SELECT FROM slack_person WHERE workspace_id = %(workspace_id)s AND user_id = %(user_id)s)",
         {"workspace_id": workspace_id, "user_id": user_id},
     )
+    return bool(found.scalar_one())
 
 
 def mark_due(

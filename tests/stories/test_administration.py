@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from bot.handlers.router import Router
 from bot.incidents.access import Access
 from bot.intake.tokens import Source
 from bot.people import membership
+from bot.slack.requests import Person as Caller
 from sandbox import Person
 from sandbox.driver.form import Form
 from tests.stories.conftest import ORGANIZATION, World, token_for_checkout
@@ -303,3 +305,37 @@ def test_home_follows_what_others_change_about_a_member(world: World) -> None:
     with world.store.read() as connection:
         others = "SELECT user_id FROM slack_person WHERE home_opened ORDER BY 1"
         assert connection.exec_driver_sql(others).scalars().all() == ["U0002", "U0006"]
+
+
+def test_home_follows_of_whom_slack_could_say_nothing_when_they_opened_it_first(world: World) -> None:
+    world.slack.faults.fail("users.info", times=None)
+    world.eve.opens_home()
+    world.eve.wait_for_home("Slack did not answer")
+    world.settle()
+    world.slack.faults.clear()
+    world.eve.opens_home()
+    world.eve.wait_for_home("You are not a member")
+    world.settle()
+    change(world, world.ada, f"member add {world.eve.mention} team:payments", "Add member")
+    world.slack.wait_until(lambda: "Everything above" in shown_on_home(world.eve), what="Home of a member")
+
+
+def test_a_home_that_cannot_be_rendered_holds_up_no_other(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for person in (world.ben, world.cyn):
+        person.opens_home()
+        person.wait_for_home("Everything above")
+    world.settle()
+    render = Router.render_home
+
+    def fail_for_ben(router: Router, person: Caller) -> Any:
+        if person.user_id == world.ben.id:
+            raise ZeroDivisionError
+        return render(router, person)
+
+    monkeypatch.setattr(Router, "render_home", fail_for_ben)
+    world.apply(ORGANIZATION.replace("role: member", "role: manager"))
+    world.slack.wait_until(lambda: "Administration" in shown_on_home(world.cyn), what="the Home of the other")
+    assert "Administration" not in shown_on_home(world.ben)
+    with world.store.read() as connection:
+        due = "SELECT user_id FROM slack_person WHERE home_due_at IS NOT NULL"
+        world.slack.wait_until(lambda: not connection.exec_driver_sql(due).all(), what="no Home that is due")
