@@ -191,18 +191,18 @@ def _record(tx: Connection, access: Access, before: DigestRow | None, digest: Di
     old = None if before is None else describe(before)
     audit.record(tx, access, audit.build_change(_ACTIONS, old, describe(digest), subject=str(digest.id)), now)
     if before is not None and before.owner_id != digest.owner_id:
-        _notify_former_owner(tx, access, before, digest, now)
+        _notify_former_owner(tx, access, before, now)
     return digest
 
 
-def _notify_former_owner(tx: Connection, access: Access, before: DigestRow, digest: DigestRow, now: datetime) -> None:
+def _notify_former_owner(tx: Connection, access: Access, before: DigestRow, now: datetime) -> None:
     outbox.enqueue(
         tx,
         workspace_id=before.workspace_id,
         member_id=before.owner_id,
         kind=PostKind.NOTE,
-        key=f"digest taken over:{digest.id}:{before.owner_id}:{now.isoformat()}",
-        message=dict(render_taken_over(digest, summarize(digest), access.name)),
+        key=f"digest taken over:{before.id}:{before.owner_id}:{now.isoformat()}",
+        message=dict(render_taken_over(before, summarize(before), access.name)),
         now=now,
         urgency=Urgency.NEWS,
     )

@@ -168,12 +168,13 @@ def render_paused_notice(row: DigestRow, summary: Summary, command: str, *, may_
     return message(text, [section(text), actions(build_buttons(row, may_change=may_change))])
 
 
-def render_taken_over(row: DigestRow, summary: Summary, by: str) -> Message:
-    """The direct message to somebody who owned a digest, after another one has changed what it shows, or resumed it."""
-    name = escape(by)
-    return text_message(
-        f"{name} owns your digest {row.id} now. It shows what {name} can see.\n{render_description(row, summary)}"
-    )
+def render_taken_over(before: DigestRow, summary: Summary, by: str) -> Message:
+    """The direct message to somebody who owned a digest, after another one has changed what it shows, or resumed it.
+
+    `before` is the digest as it was: they may not see the channel or the projects that it names now.
+    """
+    name, was = escape(by), render_description(before, summary)
+    return text_message(f"{name} owns your digest {before.id} now. It shows what {name} can see.\nYours was: {was}")
 
 
 def capitalize(sentence: str) -> str:

@@ -81,8 +81,8 @@ class MemberChanged(InvalidInput):
 
     def __init__(self, name: str, what: str, now: str) -> None:
         super().__init__(
-            f"Somebody changed the {what} of {shorten(name)} while you were editing: {now}. Nothing was changed. Close"
-            " this form and open it again.",
+            f"Somebody changed the {what} of {shorten(name)} while you were editing: {now}. Nothing was changed. Start"
+            " again to change that.",
             field=what,
         )
 

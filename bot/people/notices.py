@@ -37,7 +37,7 @@ def notify_member(tx: Connection, access: Access, member_id: int, message: Messa
         tx,
         workspace_id=access.workspace_id,
         member_id=member_id,
-        key=f"member {change}:{access.organization_id}:{member_id}:{now.isoformat()}",
+        key=f"member changed:{change}:{access.organization_id}:{member_id}:{now.isoformat()}",
         message=dict(message),
         kind=PostKind.NOTE,
         now=now,

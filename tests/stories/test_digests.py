@@ -534,6 +534,16 @@ def test_another_time_or_look_leaves_the_owner(world: World) -> None:
     assert not [one for one in world.ada.direct_messages() if "owns your digest" in one.text]
 
 
+def test_whose_digest_it_was_reads_nothing_of_what_they_may_not_see(world: World) -> None:
+    world.apply(ORGANIZATION.replace("Ben Tal, role: member", "Ben Tal, role: admin"))
+    made, _ = add(world, '"hourly" project:checkout', by=world.ben)
+    world.ask(world.dan, f"digest edit {made}")
+    form = world.dan.wait_for_form(f"Digest {made}")
+    assert form.choose("Project", "Catalogue").submit().closed
+    note = world.ben.wait_for_message(containing=f"Dan Wu owns your digest {made} now.").text
+    assert "project:checkout" in note and "catalogue" not in note
+
+
 def test_whoever_changes_a_digest_answers_for_what_it_shows(world: World) -> None:
     world.apply(ORGANIZATION.replace("Ben Tal, role: member", "Ben Tal, role: admin"))
     world.declare("Payments fail with 502")
