@@ -20,6 +20,7 @@ from bot.installations.oauth import OAuthCredentials
 from bot.people.channels import Channels
 from bot.people.identity import Identity
 from bot.process_metrics import ProcessMetrics
+from bot.program import PROGRAM
 from bot.saturation import CellSaturation, Saturation
 from bot.settings import Role
 from bot.slack.background import Background
@@ -137,7 +138,13 @@ class Bot:
 
     @property
     def slack_problem(self) -> str | None:
-        """Why requests of Slack cannot arrive; None while they can, or where the bot opens no connection for them."""
+        """Why requests of Slack cannot arrive, or none can be answered; None while that works.
+
+        A replica with another TOCSIN_SECRET_KEY than the tokens were encrypted with is not ready, so that the ones
+        before it stay. With some tokens that it can decrypt it is: that helps those workspaces, and harms no other.
+        """
+        if self.clients.all_unreadable:
+            return f"no token can be decrypted with TOCSIN_SECRET_KEY: {PROGRAM} doctor"
         return self.socket.problem if self.socket else None
 
     def _watch(self, saturation: Saturation | CellSaturation) -> None:

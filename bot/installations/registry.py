@@ -95,7 +95,7 @@ class InstallationRegistry:
             }
             self._disconnected = workspace_queries.list_disconnected(connection)
             self._versions = {id_: self._rows[id_].version for id_ in versions if id_ in self._rows}
-            self._clients.replace(self._connect({row.id for row in rows}))
+            self._clients.replace(*self._connect({row.id for row in rows}))
 
     def _look_up(self, workspace_id: str) -> None:
         """Reads what has changed, because a request came from a workspace that is not known."""
@@ -104,24 +104,34 @@ class InstallationRegistry:
         except (DatabaseAway, Contended) as error:
             log.warning("an installation could not be looked up", workspace=workspace_id, error=str(error))
 
-    def _connect(self, changed: set[str]) -> Mapping[str, Installation]:
-        """The installations by workspace: that of an Enterprise organization before the workspace's own."""
+    def _connect(self, changed: set[str]) -> tuple[Mapping[str, Installation], set[str]]:
+        """The installations by workspace, and the workspaces with one whose token cannot be decrypted.
+
+        That of an Enterprise organization comes before the workspace's own.
+        """
         found: dict[str, Installation] = {}
+        unreadable: set[str] = set()
         for row in sorted(self._rows.values(), key=lambda row: row.id, reverse=True):  # "E…" comes last, and wins
             for workspace_id in set(row.workspaces) - self._disconnected:
                 there = self._clients.find(workspace_id)
                 if there is not None and row.id not in changed and there.installation_id == row.id:
                     found[workspace_id] = there
-                elif (made := self._build(row, workspace_id)) is not None:
-                    found[workspace_id] = made
-        return found
+                    continue
+                try:
+                    made = self._build(row, workspace_id)
+                except SecretUnreadable:
+                    unreadable.add(workspace_id)
+                    log.error(
+                        "the token of an installation cannot be decrypted with TOCSIN_SECRET_KEY", installation=row.id
+                    )
+                else:
+                    if made is not None:
+                        found[workspace_id] = made
+        return found, unreadable
 
     def _build(self, row: InstallationRow, workspace_id: str) -> Installation | None:
-        try:
-            tokens = self._tokens.open_tokens(row)
-        except SecretUnreadable:
-            log.error("the token of an installation cannot be decrypted with TOCSIN_SECRET_KEY", installation=row.id)
-            return None
+        """The installation; None if it has ended. Raises SecretUnreadable."""
+        tokens = self._tokens.open_tokens(row)
         if tokens is None:
             return None
         return Installation(

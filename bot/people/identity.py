@@ -53,6 +53,16 @@ class NotConnected(Refusal):
         )
 
 
+class TokenUnreadable(Refusal):
+    """The bot is in the workspace, and cannot decrypt its token."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Tocsin is not set up correctly: it cannot read its Slack token for this workspace. Ask the people who run"
+            " Tocsin to run `run_bot.py doctor`, which says how to fix it."
+        )
+
+
 NOT_MEMBER = "You are not a member of this workspace's organization in Tocsin, so I cannot show you anything."
 
 
@@ -165,7 +175,7 @@ class Identity:
     def access(self, reading: Reading, person: Person, now: datetime, prefetch: Prefetch | None = None) -> Access:
         """The member that a user is, and what they see. For a known user it is one query, which runs `prefetch` too.
 
-        Raises NotConnected, FromElsewhere, NotMember, IncidentsOff, SlackAway, DatabaseAway.
+        Raises NotConnected, TokenUnreadable, FromElsewhere, NotMember, IncidentsOff, SlackAway, DatabaseAway.
         """
         standing = self._standing(reading.connection, person, prefetch)
         age = now - standing.date_checked if standing.date_checked else None
@@ -183,7 +193,7 @@ class Identity:
     def _standing(self, connection: Connection, person: Person, prefetch: Prefetch | None) -> CallerRow:
         who = (person.workspace_id, person.user_id)
         if self._clients.find(person.workspace_id) is None:
-            raise NotConnected
+            raise TokenUnreadable if self._clients.is_unreadable(person.workspace_id) else NotConnected
         if prefetch is None:
             standing = queries.find_caller(connection, *who)
         else:

@@ -7,7 +7,7 @@ start; those of installations by OAuth come and go (`bot.installations.registry`
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from slack_bolt.authorization import AuthorizeResult
@@ -51,6 +51,7 @@ class Clients:
     def __init__(self, installations: Sequence[Installation] = ()) -> None:
         self._own = {found.workspace_id: found for found in installations}
         self._by_workspace: Mapping[str, Installation] = dict(self._own)
+        self._unreadable: frozenset[str] = frozenset()
         # Called with a workspace that has no client, before its request is handled.
         self.on_missing: Callable[[str], None] | None = None
 
@@ -74,9 +75,13 @@ class Clients:
         installation = Installation(workspace_id, bot_user_id, answer.get("bot_id"), client, authorization, clock)
         return cls([installation])
 
-    def replace(self, installed: Mapping[str, Installation]) -> None:
-        """Sets the installations by OAuth. The workspace of SLACK_BOT_TOKEN keeps its own."""
+    def replace(self, installed: Mapping[str, Installation], unreadable: Collection[str] = ()) -> None:
+        """Sets the installations by OAuth. The workspace of SLACK_BOT_TOKEN keeps its own.
+
+        `unreadable` are the workspaces whose token TOCSIN_SECRET_KEY does not decrypt.
+        """
         self._by_workspace = {**installed, **self._own}
+        self._unreadable = frozenset(unreadable) - self._by_workspace.keys()
 
     def ensure(self, workspace_id: str) -> None:
         """Has an installation looked up that this process may not know yet."""
@@ -86,6 +91,15 @@ class Clients:
     def find(self, workspace_id: str) -> Installation | None:
         """The installation in that workspace; None where there is none."""
         return self._by_workspace.get(workspace_id)
+
+    def is_unreadable(self, workspace_id: str) -> bool:
+        """Whether the app is installed in that workspace with a token that TOCSIN_SECRET_KEY does not decrypt."""
+        return workspace_id in self._unreadable
+
+    @property
+    def all_unreadable(self) -> bool:
+        """Whether there are installations, and TOCSIN_SECRET_KEY decrypts the token of none."""
+        return bool(self._unreadable) and not self._by_workspace
 
     def all(self) -> list[Installation]:
         """Every installation."""

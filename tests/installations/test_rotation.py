@@ -6,7 +6,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from bot.installations.registry import REFRESH_LEASE, InstallationRegistry
 from bot.installations.tokens import TokenStore
@@ -190,6 +190,22 @@ def test_another_key_of_the_environment_stops_nothing_else(installed: Cloud, cap
     registry.read()
     assert clients.all() == []
     assert "cannot be decrypted with TOCSIN_SECRET_KEY" in "".join(capfd.readouterr())
+
+
+def test_a_token_that_cannot_be_decrypted_is_the_fault_of_who_runs_the_bot(installed: Cloud) -> None:
+    """The workspace is connected, so nobody is sent to an owner."""
+    cloud = installed
+    sealed = TokenStore(cloud.store, "another-key-of-the-environment").seal("xoxb-1")
+    with cloud.store.write() as tx:
+        tx.execute(update(Installation).values(token_sealed=sealed, version=Installation.version + 1))
+    registry_of(cloud).read()
+    for answer in (cloud.ask(cloud.cast.ben, "list"), cloud.ask(cloud.cast.ada, "ack 1")):
+        assert "Tocsin is not set up correctly" in answer.text and "run_bot.py doctor" in answer.text
+        assert "not connected" not in answer.text
+    assert "no token can be decrypted with TOCSIN_SECRET_KEY" in (cloud.bot.slack_problem or "")
+    assert cloud.install(cloud.first, cloud.cast.ben).status == 200
+    assert "No open incidents" in cloud.ask(cloud.cast.ben, "list").text
+    assert cloud.bot.slack_problem is None
 
 
 def test_a_workspace_that_another_process_has_installed_is_found_at_its_first_request(installed: Cloud) -> None:
