@@ -18,7 +18,8 @@ from bot.commands.progress import show_progress
 from bot.commands.targets import choose_organization, find_store, get_operator, open_organization, parse_since
 from bot.commands.usage import EXIT_USAGE, BadUsage, load_settings
 from bot.transfer import exporting, sentry
-from bot.transfer.importing import BadImport, Importer, Line
+from bot.transfer.errors import BadImport
+from bot.transfer.importing import Importer, Line
 from bot.transfer.records import RECORD, Header
 from storage.audit_rows import AuditAction, AuditChange
 from storage.engine import Store
@@ -27,7 +28,8 @@ from storage.queries import exporting as stored
 from storage.queries.importing import get_members
 
 _PLURALS = {"organization": "organizations", "team": "teams", "project": "projects", "member": "members",
-            "incident": "incidents", "audit entry": "audit entries"}  # fmt: skip
+            "digest": "digests", "personal digest": "personal digests", "followed filter": "followed filters",
+            "silence": "silences", "incident": "incidents", "audit entry": "audit entries"}  # fmt: skip
 
 
 class Format(StrEnum):
@@ -174,6 +176,8 @@ def _print_counts(slug: str, importer: Importer, *, dry_run: bool) -> None:
     typer.echo(f"{slug}: {', '.join(added) or 'nothing'} {verb}.")
     if present:
         typer.echo(f"Already there, and left as they are: {', '.join(present)}.")
+    for sentence in importer.left_out:
+        typer.echo(sentence)
     for old, new in importer.renumbered:
         typer.echo(f"#{old} is #{new} here, because #{old} is another incident.")
 

@@ -1,6 +1,6 @@
 """`export`: an organization as a file, complete as JSON Lines or its incidents as a table.
 
-Not in it are what only this database and its workspace can use: tokens, digests, silences, and what Slack was sent.
+`storage.queries.tables` lists what is not in it: secrets, what is under way, and what Slack was sent.
 """
 
 from __future__ import annotations
@@ -35,8 +35,12 @@ def write_jsonl(store: Store, organization_id: int, slug: str, since: datetime |
     yield _line({"type": "tocsin-export", "version": VERSION, "organization": slug, "exported": now.isoformat()})
     with store.read() as connection:
         setup = list(exporting.read_setup(connection, organization_id))
+        silences = exporting.read_silences(connection, organization_id)
         people, teams = exporting.get_names(connection, organization_id)
     yield from map(_line, setup)
+    numbers = {id_: number for number, (id_, _) in enumerate(silences, 1)}  # the ids are of this database
+    for id_, silence in silences:
+        yield _line({**silence, "number": numbers[id_]})
 
     def find_name(kind: str, id_: int) -> str | None:
         return people.get(id_) if kind == "person" else teams.get(id_)
@@ -46,6 +50,8 @@ def write_jsonl(store: Store, organization_id: int, slug: str, since: datetime |
             if entry["comment"]:
                 entry["comment"] = mentions.name_mentions(entry["comment"], find_name)
             entry["rich_text"] = mentions.name_rich_text(entry["rich_text"], find_name)
+        incident["silence"] = numbers.get(incident["silence"])
+        incident["silences"] = sorted(numbers[id_] for id_ in incident["silences"] if id_ in numbers)
         yield _line(incident)
     for entry in _read(store, exporting.read_audit_entries, organization_id, since):
         for values in (entry["before"], entry["after"]):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from bot.incidents.markup import MENTION
 from bot.transfer.mentions import resolve_rich_text
-from bot.transfer.records import AuditRecord, EntryRecord, IncidentRecord
+from bot.transfer.records import AuditRecord, EntryRecord, FollowerRecord, IncidentRecord, SeenRecord
+from storage.rows import AlertKey
 from storage.values import NO_TEAM, ActivityType, Status
 
 
@@ -20,6 +21,12 @@ class Known:
     teams: dict[str, int] = field(default_factory=dict)
     projects: dict[str, int] = field(default_factory=dict)
     members: dict[str, int] = field(default_factory=dict)
+    workspaces: set[str] = field(default_factory=set)
+    silences: dict[int, int] = field(default_factory=dict)  # by their numbers in the file
+
+    def choose_workspace(self, workspace_id: str) -> str | None:
+        """The workspace, or another one of the organization; None if it has none."""
+        return workspace_id if workspace_id in self.workspaces else min(self.workspaces, default=None)
 
     def find_id(self, kind: str, name: str) -> int | None:
         """The id of somebody mentioned ("person" and an e-mail, "team" and a slug), or None."""
@@ -67,7 +74,44 @@ def build_incident(known: Known, record: IncidentRecord, identifier: int, burnin
         "alert_project_id": known.projects[record.alert_project] if record.alert_project and key else None,
         "alert_key": key if record.alert_project else None,
         "owner_id": known.members[record.owner] if record.owner else None,
+        "silence_id": known.silences[record.silence] if record.silence else None,
     }  # fmt: skip
+
+
+def build_people_rows(
+    known: Known, people: Iterable[tuple[int, Sequence[SeenRecord | FollowerRecord]]]
+) -> list[Mapping[str, Any]]:
+    """Rows of `incident_seen` or `incident_subscription` by column, from the people of each incident."""
+    return [
+        {"incident_id": id_, **one.model_dump(exclude={"member"}), "member_id": known.members[one.member]}
+        for id_, of_incident in people
+        for one in of_incident
+    ]
+
+
+def build_alert_memories(
+    known: Known, records: Iterable[tuple[int, IncidentRecord]], burning: set[str]
+) -> list[Mapping[str, Any]]:
+    """Rows of `alert_memory` by column: what was heard of the alerts of incidents, each with its id."""
+    rows: list[Mapping[str, Any]] = []
+    for incident_id, record in records:
+        if record.alert is None or record.source is None or record.alert_project is None or record.alert_key is None:
+            continue
+        if record.status is not Status.CLOSED and record.alert_key in burning:
+            continue
+        alert = AlertKey(record.source, known.projects[record.alert_project], record.alert_key)
+        rows.append(
+            {
+                **record.alert.model_dump(exclude={"status"}),
+                "status": record.alert.status and int(record.alert.status),
+                "source": alert.source,
+                "project_id": alert.project_id,
+                "alert_key": alert.key,
+                "dedup_key": alert.own_dedup_key,
+                "incident_id": incident_id,
+            }
+        )
+    return rows
 
 
 def build_audit_entry(known: Known, record: AuditRecord) -> Mapping[str, Any]:

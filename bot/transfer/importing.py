@@ -10,17 +10,22 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from bot.organization.audit import build_changes
+from bot.transfer.errors import BadImport
+from bot.transfer.import_choices import ChoiceImporter, ChoiceLine
 from bot.transfer.import_rows import (
     Known,
+    build_alert_memories,
     build_audit_entry,
     build_incident,
     build_log_entry,
     build_mention_rows,
+    build_people_rows,
     build_project_rows,
 )
 from bot.transfer.mentions import resolve_mentions
 from bot.transfer.records import (
     AuditRecord,
+    Choice,
     IncidentRecord,
     MemberRecord,
     OrganizationRecord,
@@ -30,14 +35,18 @@ from bot.transfer.records import (
 )
 from storage.audit_rows import Actor, AuditAction, AuditChange
 from storage.engine import Store
-from storage.queries import audit, importing, organization, organization_changes, tokens
+from storage.queries import (
+    audit,
+    importing,
+    importing_choices,
+    organization,
+    organization_changes,
+    owner_reminders,
+    tokens,
+)
 from storage.values import Status
 
 AT_ONCE = 200  # incidents of one transaction
-
-
-class BadImport(ValueError):
-    """The file cannot be imported. The text names the line and what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,7 @@ class Line:
     """One record of the file."""
 
     number: int  # of its line, from 1
-    record: Setup | IncidentRecord | AuditRecord
+    record: Setup | Choice | IncidentRecord | AuditRecord
 
 
 class Importer:
@@ -60,6 +69,7 @@ class Importer:
         self._now = store.clock.now()
         self.added: Counter[str] = Counter()
         self.present: Counter[str] = Counter()
+        self.left_out: list[str] = []  # a sentence for each line that is not imported
         self.renumbered: list[tuple[int, int]] = []  # identifiers in the file and here
 
     def run(self, slug: str, lines: Iterable[Line], tick: Callable[[int], None]) -> None:
@@ -68,12 +78,13 @@ class Importer:
         Raises BadImport, DatabaseAway, Contended. What was imported before stays, and running it again goes on.
         """
         setup: list[Setup] = []
+        choices: list[ChoiceLine] = []
         known: Known | None = None
-        remaining = self._split_setup(lines, setup)
+        remaining = self._split_setup(lines, setup, choices)
         while batch := list(islice(remaining, AT_ONCE)):
             if known is None:
-                known = self._import_setup(slug, setup)
-                tick(len(setup))
+                known = self._import_setup(slug, setup, choices)
+                tick(len(setup) + len(choices))
             incidents = [(number, one) for number, one in batch if isinstance(one, IncidentRecord)]
             entries = [one for _, one in batch if isinstance(one, AuditRecord)]
             if incidents:
@@ -82,15 +93,17 @@ class Importer:
                 self._import_audit_entries(known, entries)
             tick(len(batch))
         if known is None:
-            known = self._import_setup(slug, setup)
+            known = self._import_setup(slug, setup, choices)
         if not self._dry_run and self.added.total():
             added = {kind: count for kind, count in sorted(self.added.items()) if count}
             with self._store.write(known.organization_id) as tx:
                 self._record(tx, known.organization_id, [AuditChange(AuditAction.DATA_IMPORT, after=added)])
 
     @staticmethod
-    def _split_setup(lines: Iterable[Line], setup: list[Setup]) -> Iterator[tuple[int, IncidentRecord | AuditRecord]]:
-        """Yields the lines after the setup, which is put into `setup`."""
+    def _split_setup(
+        lines: Iterable[Line], setup: list[Setup], choices: list[ChoiceLine]
+    ) -> Iterator[tuple[int, IncidentRecord | AuditRecord]]:
+        """Yields the lines after the setup, which is put into `setup` and `choices`."""
         begun = False
         for line in lines:
             if isinstance(line.record, IncidentRecord | AuditRecord):
@@ -98,37 +111,47 @@ class Importer:
                 yield line.number, line.record
             elif begun:
                 raise BadImport(f"line {line.number}: a {line.record.type} should stand before the incidents")
+            elif isinstance(line.record, Choice):
+                choices.append(ChoiceLine(line.number, line.record))
             else:
                 setup.append(line.record)
 
     # --- organization, teams, projects, members ------------------------------------------------------------
 
-    def _import_setup(self, slug: str, setup: Sequence[Setup]) -> Known:
+    def _import_setup(self, slug: str, setup: Sequence[Setup], choices: Sequence[ChoiceLine]) -> Known:
         if self._dry_run:
             with self._store.read() as connection:
-                return self._plan_setup(connection, slug, setup)
+                known = self._plan_setup(connection, slug, setup)
+                self._import_choices(connection, known, slug, choices)
+                return known
         with self._store.write() as tx:
-            return self._write_setup(tx, slug, setup)
+            return self._write_setup(tx, slug, setup, choices)
 
     def _plan_setup(self, connection: Connection, slug: str, setup: Sequence[Setup]) -> Known:
         organization_id = importing.find_organization(connection, slug)
         self._count("organization", 1 if organization_id is None else 0, 1)
-        if organization_id is None:
-            self._find_description(slug, setup)
         known = self._read_known(connection, organization_id)
+        if organization_id is None:
+            known.workspaces |= set(self._find_description(slug, setup).workspaces)
         for ids, kind, names in self._named(known, setup):
             new = [name for name in names if name not in ids]
             self._count(kind, len(new), len(names))
             ids.update(dict.fromkeys(new, 0))
         return known
 
-    def _write_setup(self, tx: Connection, slug: str, setup: Sequence[Setup]) -> Known:
+    def _write_setup(self, tx: Connection, slug: str, setup: Sequence[Setup], choices: Sequence[ChoiceLine]) -> Known:
         before = organization.find_organization(tx, slug)
         known = self._add_setup(tx, slug, setup)
+        self._import_choices(tx, known, slug, choices)
         after = organization.find_organization(tx, slug)
         assert after is not None
         self._record(tx, after.id, build_changes(before, after))
         return known
+
+    def _import_choices(self, connection: Connection, known: Known, slug: str, choices: Sequence[ChoiceLine]) -> None:
+        importer = ChoiceImporter(known, slug, self._now, dry_run=self._dry_run)
+        importer.run(connection, choices, self._count)
+        self.left_out += importer.left_out
 
     def _record(self, tx: Connection, organization_id: int, changes: Sequence[AuditChange]) -> None:
         audit.record(tx, organization_id, self._actor, changes, self._now)
@@ -176,9 +199,11 @@ class Importer:
         if taken:
             raise BadImport(f"the workspace {', '.join(sorted(taken))} belongs to another organization already")
         organization_id = organization_changes.insert_organization(
-            tx, record.model_dump(exclude={"type", "workspaces"})
+            tx, record.model_dump(exclude={"type", "workspaces", "connected_in_slack"})
         )
-        organization_changes.insert_workspaces(tx, organization_id, record.workspaces, self._now)
+        for one in record.workspaces:
+            in_slack = one in record.connected_in_slack
+            organization_changes.insert_workspace(tx, organization_id, one, self._now, in_slack=in_slack)
         return organization_id
 
     @staticmethod
@@ -197,6 +222,7 @@ class Importer:
             importing.get_teams(connection, organization_id),
             tokens.get_project_slugs(connection, organization_id),
             importing.get_members(connection, organization_id),
+            importing_choices.get_workspaces(connection, organization_id),
         )
 
     @staticmethod
@@ -234,8 +260,6 @@ class Importer:
         with self._store.write(known.organization_id) as tx:
             last = importing.lock_numbers(tx, known.organization_id)
             new, taken = self._choose_new(tx, known, batch)
-            if not new:
-                return
             numbers = []
             for record in new:
                 identifier = record.identifier
@@ -245,8 +269,11 @@ class Importer:
                 taken.add(identifier)
                 last = max(last, identifier)
                 numbers.append(identifier)
-            self._insert(tx, known, new, numbers)
-            importing.set_last_identifier(tx, known.organization_id, last)
+            if new:
+                self._insert(tx, known, new, numbers)
+                importing.set_last_identifier(tx, known.organization_id, last)
+            made_from = {known.silences[one]: record.key for _, record in batch for one in record.silences}
+            importing.link_silences(tx, known.organization_id, made_from)
 
     def _choose_new(
         self, connection: Connection, known: Known, batch: Sequence[tuple[int, IncidentRecord]]
@@ -266,6 +293,7 @@ class Importer:
             ("project", {*record.projects, *({record.alert_project} - {None})}, known.projects),
             ("team", {record.team} - {None}, known.teams),
             ("member", record.people, known.members),
+            ("silence", {*record.silences, *({record.silence} - {None})}, known.silences),
         ):
             unknown = sorted(str(name) for name in names if name not in ids)
             if unknown:
@@ -283,6 +311,7 @@ class Importer:
             [build_incident(known, one, number, burning) for one, number in zip(records, numbers, strict=True)],
         )
         pairs = list(zip(ids, records, strict=True))
+        importing.insert_alert_memories(tx, known.organization_id, build_alert_memories(known, pairs, burning))
         entries = [(id_, entry) for id_, record in pairs for entry in record.activity]
         texts = [resolve_mentions(entry.comment, known.find_id) if entry.comment else None for _, entry in entries]
         entry_ids = importing.insert_entries(
@@ -294,20 +323,13 @@ class Importer:
             tx,
             known.organization_id,
             projects=[row for id_, record in pairs for row in build_project_rows(known, id_, record)],
-            seen=[
-                {"incident_id": id_, **one.model_dump(exclude={"member"}), "member_id": known.members[one.member]}
-                for id_, record in pairs
-                for one in record.seen
-            ],
-            followers=[
-                {"incident_id": id_, **one.model_dump(exclude={"member"}), "member_id": known.members[one.member]}
-                for id_, record in pairs
-                for one in record.followers
-            ],
+            seen=build_people_rows(known, [(id_, record.seen) for id_, record in pairs]),
+            followers=build_people_rows(known, [(id_, record.followers) for id_, record in pairs]),
             mentions=[
                 row for id_, text in zip(entry_ids, texts, strict=True) for row in build_mention_rows(id_, text or "")
             ],
         )
+        owner_reminders.schedule_reminders(tx, known.organization_id, ids, self._now)
 
 
 def _name(record: Setup) -> str:

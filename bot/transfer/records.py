@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    model_validator,
+)
 
+from bot.digests.schedule import parse_cron
 from bot.digests.zones import parse_zone
 from bot.incidents.errors import InvalidInput
+from bot.incidents.filters import parse_query
 from storage.call_rows import CallOutcome, CallRecord
 from storage.values import ActivityType, Role, Status, StatusMethod
 
@@ -29,7 +40,25 @@ def _parse_zone(name: str) -> str:
         raise ValueError(mistake.sentence) from None
 
 
+def _parse_cron(cron: str) -> str:
+    try:
+        parse_cron(cron)
+    except InvalidInput as mistake:
+        raise ValueError(mistake.sentence) from None
+    return cron
+
+
+def _parse_filters(words: str) -> str:
+    try:
+        parse_query(words)
+    except InvalidInput as mistake:
+        raise ValueError(mistake.sentence) from None
+    return words
+
+
 ZoneName = Annotated[str, AfterValidator(_parse_zone)]
+Cron = Annotated[Name, AfterValidator(_parse_cron)]
+Filters = Annotated[Text, AfterValidator(_parse_filters)]
 
 
 class _Record(BaseModel):
@@ -54,7 +83,9 @@ class OrganizationRecord(_Record):
     retention_closed_incidents_s: int | None = Field(default=None, ge=86400, lt=2**33)
     retention_audit_s: int | None = Field(default=None, ge=86400, lt=2**33)
     legal_hold: bool = False
+    last_identifier: int = Field(default=0, ge=0, lt=2**62)
     workspaces: list[Name] = []
+    connected_in_slack: list[Name] = []  # those of the workspaces that no organization file has named since
 
 
 class CallRuleRecord(_Record):
@@ -103,7 +134,93 @@ class MemberRecord(_Record):
     notify: Literal["all", "mentions", "none"] = "all"
     date_added: AwareDatetime
     date_removed: AwareDatetime | None = None
+    date_erased: AwareDatetime | None = None
     teams: list[Slug] = []
+
+
+class DigestRecord(_Record):
+    type: Literal["digest"]
+    name: Name | None = None  # in the organization file
+    workspace: Name
+    channel: Name
+    owner: Email
+    owner_user_id: Name | None = None
+    cron: Cron
+    zone: ZoneName
+    filters: Filters = ""
+    skip_empty: bool = False
+    picture: bool = True
+    grace_minutes: int | None = Field(default=None, ge=0, le=1440)  # None: the default
+    last_sent: AwareDatetime | None = None
+    date_paused: AwareDatetime | None = None
+    pause_reason: Text | None = None
+    date_added: AwareDatetime
+
+
+class PersonalDigestRecord(_Record):
+    type: Literal["personal_digest"]
+    member: Email
+    workspace: Name
+    cron: Cron
+    zone: ZoneName
+    since: AwareDatetime
+    date_paused: AwareDatetime | None = None
+    date_added: AwareDatetime
+
+
+class FollowedFilterRecord(_Record):
+    type: Literal["followed_filter"]
+    member: Email
+    team: Slug | None = None
+    project: Slug | None = None
+    severity: Status | None = None
+    date_added: AwareDatetime
+
+    @model_validator(mode="after")
+    def _check_condition(self) -> Self:
+        if self.team is None and self.project is None and self.severity is None:
+            raise ValueError("needs a team, a project or a severity")
+        return self
+
+
+class SilenceMatchers(_Record):
+    """What an alert must have. A condition that is not known would widen the silence if it were left out."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    source: Text | None = None
+    key: Text | None = None
+    labels: dict[Text, Text] | None = None
+    environment: Text | None = None
+    team: Slug | None = None  # given as None: one that has been removed
+
+
+class SilenceRecord(_Record):
+    type: Literal["silence"]
+    number: int = Field(ge=1, lt=2**62)  # in this file
+    workspace: Name | None = None
+    project: Slug | None = None
+    member: Email | None = None
+    made_by: Text | None = None  # in Alertmanager
+    matchers: SilenceMatchers
+    reason: Text | None = None
+    starts: AwareDatetime
+    ends: AwareDatetime
+    date_ended: AwareDatetime | None = None
+    ended_by: Email | None = None
+    alertmanager_id: Text | None = None
+    alertmanager_keys: list[Text] = []
+    alertmanager_done: bool = False
+    released: int = Field(default=0, ge=0, lt=2**62)
+    released_open: int = Field(default=0, ge=0, lt=2**62)
+
+    @model_validator(mode="after")
+    def _check_times_and_maker(self) -> Self:
+        if self.ends <= self.starts:
+            raise ValueError("ends before it starts")
+        if self.member is None and self.made_by is None:
+            raise ValueError("nobody made it")
+        return self
 
 
 class SeenRecord(_Record):
@@ -146,6 +263,17 @@ class EntryRecord(_Record):
     call: CallEntryRecord | None = None
 
 
+class AlertRecord(_Record):
+    """What was heard of an alert: what is told again changes nothing."""
+
+    status: Status | None = None
+    fired: AwareDatetime | None = None
+    resolved: AwareDatetime | None = None
+    resolved_received: AwareDatetime | None = None
+    resolved_started: AwareDatetime | None = None
+    heard: AwareDatetime
+
+
 class IncidentRecord(_Record):
     type: Literal["incident"]
     identifier: int = Field(ge=1, lt=2**62)
@@ -167,6 +295,9 @@ class IncidentRecord(_Record):
     owner: Email | None = None
     owned_since: AwareDatetime | None = None
     legal_hold: bool = False
+    silence: int | None = None  # the number of the one that matched it last
+    silences: list[int] = []  # the numbers of those that were made from it
+    alert: AlertRecord | None = None
     projects: list[Slug] = Field(min_length=1)
     seen: list[SeenRecord] = []
     followers: list[FollowerRecord] = []
@@ -201,5 +332,7 @@ class AuditRecord(_Record):
 
 
 Setup = OrganizationRecord | TeamRecord | ProjectRecord | MemberRecord
-Record = Annotated[Setup | IncidentRecord | AuditRecord, Field(discriminator="type")]
-RECORD: TypeAdapter[Setup | IncidentRecord | AuditRecord] = TypeAdapter(Record)
+# What members have set up in Slack.
+Choice = DigestRecord | PersonalDigestRecord | FollowedFilterRecord | SilenceRecord
+Record = Annotated[Setup | Choice | IncidentRecord | AuditRecord, Field(discriminator="type")]
+RECORD: TypeAdapter[Setup | Choice | IncidentRecord | AuditRecord] = TypeAdapter(Record)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from storage.models import (
+    AlertMemory,
     CommentMention,
     Incident,
     IncidentActivity,
@@ -161,6 +162,40 @@ def insert_parts(
     ):
         if rows:
             tx.execute(insert(model), [{"organization_id": organization_id, **row} for row in rows])
+
+
+def insert_alert_memories(tx: Connection, organization_id: int, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Inserts what was heard of alerts, each row by column. What is known of one here counts."""
+    if rows:
+        tx.execute(
+            upsert(AlertMemory).on_conflict_do_nothing(), [{"organization_id": organization_id, **row} for row in rows]
+        )
+
+
+_LINK_SILENCES = """
+UPDATE silence s SET incident_id = i.id
+FROM unnest(%(ids)s::bigint[], %(started)s::timestamptz[], %(added)s::timestamptz[], %(titles)s::text[])
+     AS c(id, started, added, title)
+JOIN incident i ON i.organization_id = %(organization_id)s AND i.date_started = c.started AND i.date_added = c.added
+  AND i.title = c.title
+WHERE s.organization_id = %(organization_id)s AND s.id = c.id AND s.incident_id IS NULL
+"""
+
+
+def link_silences(tx: Connection, organization_id: int, made_from: Mapping[int, Key]) -> None:
+    """Says of silences, by id, from which incidents they were made."""
+    if made_from:
+        keys = list(made_from.values())
+        tx.exec_driver_sql(
+            _LINK_SILENCES,
+            {
+                "organization_id": organization_id,
+                "ids": list(made_from),
+                "started": [key[0] for key in keys],
+                "added": [key[1] for key in keys],
+                "titles": [key[2] for key in keys],
+            },
+        )
 
 
 def set_last_identifier(tx: Connection, organization_id: int, identifier: int) -> None:

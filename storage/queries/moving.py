@@ -13,9 +13,8 @@ from typing import IO, Any
 from sqlalchemy import Connection, Table
 
 from storage.models import Base
+from storage.queries.tables import NOT_MOVED
 
-# What belongs to processes, or is worth nothing elsewhere.
-_NOT_MOVED = frozenset({"process_lease", "replica", "oauth_state", "organization_move"})
 # What is copied instead of a column: the ids of transactions are another server's.
 _INSTEAD = {
     ("audit_entry", "transaction_id"): "0",
@@ -74,7 +73,7 @@ def find_shared_installation(connection: Connection, tenant: Tenant) -> str | No
 
 def list_tables() -> list[Table]:
     """Returns the tables that are moved; each comes behind those that it refers to."""
-    return [table for table in Base.metadata.sorted_tables if table.name not in _NOT_MOVED]
+    return [table for table in Base.metadata.sorted_tables if table.name not in NOT_MOVED]
 
 
 def _build_condition(table: Table) -> str:

@@ -86,6 +86,7 @@ EXEMPT = {
         (
             "exporting._INCIDENTS",
             "exporting.count_incidents",
+            "importing._LINK_SILENCES",
             "importing.find_incidents",
             "importing.find_open_alerts",
             "importing.insert_entries",
