@@ -68,6 +68,7 @@ TEST_MODULES = (
     "schemathesis",
     "sentry_sdk",
     "setuptools",
+    "sqlglot",
     "xdist",
 )
 

@@ -19,7 +19,7 @@ from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput
 from storage.audit_rows import AuditEntry, AuditNames
 
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+_EMAIL = re.compile(r"(?<!\S)[^\s@]+@[^\s@]+")
 _SCHEDULES = ("schedule", "cron")
 _TEAMS = ("team", "teams")
 _PROJECTS = ("project", "projects")

@@ -112,8 +112,11 @@ def test_a_button_and_a_shortcut_of_a_message_are_answered_over_their_response_u
     away.ada.press(card, "Members")
     away.ada.wait_for_message(away.cast.checkout, containing=AWAY)
     away.ada.message_shortcut(card, "add_to_incident")
-    away.slack.settle(PATIENCE_S)
-    assert len([one for one in away.ada.sees(away.cast.checkout) if AWAY in one.markup]) == 2
+    away.slack.wait_until(
+        lambda: len([one for one in away.ada.sees(away.cast.checkout) if AWAY in one.markup]) == 2,
+        PATIENCE_S,
+        "both answers",
+    )
     assert away.ada.form is None
 
 
