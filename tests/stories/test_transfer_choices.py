@@ -16,16 +16,17 @@ from bot.digests.scheduler import fire_due
 from bot.digests.silence_ends import end_due, go_on
 from bot.incidents.alerts import Alert, take
 from bot.intake.tokens import Source
+from bot.transfer import records
 from bot.transfer.importing import Importer
 from bot.transfer.records import Choice, IncidentRecord, Setup
 from storage.errors import DatabaseAway
 from storage.models import Base
-from storage.queries.tables import EXPORTED, NOT_EXPORTED, NOT_MOVED
+from storage.queries.tables import COLUMNS_LEFT_OUT, EXPORTED, NOT_EXPORTED, NOT_MOVED
 from storage.rows import AlertKey
 from storage.values import Status
 from tests.stories.conftest import ORGANIZATION, Deliver, Run, World
 
-Records = list[dict[str, Any]]
+Lines = list[dict[str, Any]]
 
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 FILE = ORGANIZATION.replace("slug: payments,", "slug: payments, remind_owner: 60m,")
@@ -74,7 +75,7 @@ def _ids(world: World, table: str) -> list[int]:
         return list(connection.execute(text(f"SELECT id FROM {table} ORDER BY id")).scalars())  # noqa: S608 - a table
 
 
-def _records(file: str) -> Records:
+def _records(file: str) -> Lines:
     lines = [json.loads(line) for line in Path(file).read_text(encoding="utf-8").splitlines()]
     return [line for line in lines[1:] if line["type"] != "audit"]
 
@@ -82,6 +83,18 @@ def _records(file: str) -> Records:
 def _write(file: str, records: Sequence[dict[str, Any]]) -> None:
     header = {"type": "tocsin-export", "version": 1, "organization": "acme"}
     Path(file).write_text("".join(f"{json.dumps(line)}\n" for line in [header, *records]), encoding="utf-8")
+
+
+def _hold(world: World) -> None:
+    """Has what is open compared with the silences. The bot may be doing it already."""
+
+    def is_done() -> bool:
+        go_on(world.store, world.store.clock.now())
+        with world.store.read() as connection:
+            query = "SELECT NOT EXISTS (SELECT FROM silence WHERE hold_after IS NOT NULL)"
+            return bool(connection.execute(text(query)).scalar_one())
+
+    world.slack.wait_until(is_done, what="the silences")
 
 
 def _forget(world: World) -> None:
@@ -96,6 +109,33 @@ def test_every_table_is_in_an_export_or_has_a_reason_not_to_be() -> None:
     assert NOT_EXPORTED.keys() >= NOT_MOVED
     kinds = {one.model_fields["type"].annotation for one in (*get_args(Setup), *get_args(Choice), IncidentRecord)}
     assert {get_args(kind)[0] for kind in kinds} | {"audit"} == set(EXPORTED.values())
+
+
+# What the lines hold of each table that has values of its own, besides what they are in: a list or a link.
+LINES: dict[str, set[str]] = {
+    "organization": set(records.OrganizationRecord.model_fields),
+    "workspace": {"connected_in_slack"},
+    "team": set(records.TeamRecord.model_fields),
+    "project": set(records.ProjectRecord.model_fields),
+    "member": set(records.MemberRecord.model_fields),
+    "digest": set(records.DigestRecord.model_fields),
+    "personal_digest": set(records.PersonalDigestRecord.model_fields),
+    "followed_filter": set(records.FollowedFilterRecord.model_fields),
+    "silence": {*records.SilenceRecord.model_fields, "incident_id"},
+    "incident": set(records.IncidentRecord.model_fields),
+    "incident_seen": {*records.SeenRecord.model_fields, "incident_id"},
+    "incident_subscription": {*records.FollowerRecord.model_fields, "incident_id"},
+    "incident_activity": {*records.EntryRecord.model_fields, "incident_id"},
+    "alert_memory": {*records.AlertRecord.model_fields, "incident_id", "source", "project_id", "alert_key"},
+    "audit_entry": set(records.AuditRecord.model_fields),
+}
+
+
+@pytest.mark.parametrize("table", LINES)
+def test_every_column_is_in_a_line_or_left_out_on_purpose(table: str) -> None:
+    names = {column.name for column in Base.metadata.tables[table].columns} - {"id", "organization_id"}
+    missing = {name for name in names if not {name, name.removesuffix("_id")} & LINES[table]}
+    assert missing == COLUMNS_LEFT_OUT.get(table, frozenset())
 
 
 def test_what_members_set_up_is_the_same_after_an_import(furnished: World, run: Run) -> None:
@@ -118,7 +158,7 @@ def test_what_members_set_up_is_the_same_after_an_import(furnished: World, run: 
     assert (code, err) == (0, "")
     added = "2 digests, 1 personal digest, 2 followed filters, 3 silences, 3 incidents"
     assert added in out and added in dry
-    go_on(world.store, world.store.clock.now())  # what is open is compared with the silences
+    _hold(world)
     assert run("export", "two.jsonl")[0] == 0
     assert _records("two.jsonl") == one
     assert _without_ids(world.ask(world.dan, "silence list").text) == _without_ids(silences)
@@ -142,7 +182,7 @@ def test_after_an_import_alerts_and_silences_go_on_as_before(furnished: World, r
         assert _tell(world, key) is None, "told again: what a person closed stays closed"
     with world.store.write() as tx:
         tx.execute(text("UPDATE silence SET ends = starts + interval '1 microsecond'"))
-    assert end_due(world.store, world.store.clock.now()) == 2
+    end_due(world.store, world.store.clock.now())
     note = world.ada.wait_for_message(containing="of #1 db is slow ended")
     assert "It held back 1 incident, still open" in note.text
     assert world.declare("The next one") == 4
@@ -151,9 +191,9 @@ def test_after_an_import_alerts_and_silences_go_on_as_before(furnished: World, r
 def test_what_has_passed_on_the_way_is_not_made_up_for(furnished: World, run: Run) -> None:
     world = furnished
     run("export", "one.jsonl")
-    records = _records("one.jsonl")
+    lines = _records("one.jsonl")
     _forget(world)
-    for line in records:
+    for line in lines:
         if line["type"] == "digest":
             line["last_sent"] = "2026-01-01T09:00:00+00:00"
         if line["type"] == "silence":
@@ -161,15 +201,15 @@ def test_what_has_passed_on_the_way_is_not_made_up_for(furnished: World, run: Ru
                 name: f"2026-01-{day}{line['number']}T09:00:00+00:00" for name, day in (("starts", 0), ("ends", 1))
             }
             line["date_ended"] = line["date_ended"] and line["ends"]
-    _write("old.jsonl", records)
+    _write("old.jsonl", lines)
     assert run("import", "old.jsonl")[0] == 0
     now = world.store.clock.now()
     assert (fire_due(world.store, now), end_due(world.store, now)) == (0, 0)
     run("export", "two.jsonl")
-    for line in records:
+    for line in lines:
         if line["type"] == "silence":
             line["date_ended"] = line["ends"]
-    assert _records("two.jsonl") == records
+    assert _records("two.jsonl") == lines
 
 
 def test_what_cannot_be_there_is_left_out_and_named(furnished: World, run: Run) -> None:
@@ -190,12 +230,12 @@ def test_what_cannot_be_there_is_left_out_and_named(furnished: World, run: Run) 
 def test_a_file_without_them_imports_and_one_with_them_adds_them_later(furnished: World, run: Run) -> None:
     world = furnished
     run("export", "one.jsonl")
-    records = _records("one.jsonl")
+    lines = _records("one.jsonl")
     _forget(world)
     new = {"silence", "silences", "alert", "connected_in_slack", "last_identifier", "date_erased"}
     old = [
         {name: value for name, value in line.items() if name not in new}
-        for line in records
+        for line in lines
         if line["type"] in ("organization", "team", "project", "member", "incident")
     ]
     _write("old.jsonl", old)
@@ -204,8 +244,9 @@ def test_a_file_without_them_imports_and_one_with_them_adds_them_later(furnished
     with world.store.read() as connection:
         made_from = "SELECT i.title FROM silence s JOIN incident i ON i.id = s.incident_id ORDER BY s.id"
         assert connection.execute(text(made_from)).scalars().all() == ["db is slow", "disk is slow"]
-        waiting = "SELECT count(*) FROM silence WHERE hold_after = 0"
-        assert connection.execute(text(waiting)).scalar_one() == 2
+    _hold(world)
+    silenced = world.ask(world.ada, "list silenced:yes").text
+    assert "db is slow" in silenced and "disk is slow" not in silenced
 
 
 def test_an_import_that_was_cut_off_behind_them_goes_on(
