@@ -140,7 +140,8 @@ def list_cases(access: Access, now: datetime) -> dict[str, Callable[[Connection]
     def erase(tx: Connection) -> None:
         (person,) = erasing.list_erasable(tx, organization_id, [OWNER])
         erasing.list_held_incidents(tx, organization_id, OWNER)
-        erasing.erase_from_incidents(tx, person, erasing.list_incident_ids(tx, organization_id, 500_000, 500))
+        ids = erasing.list_incident_ids(tx, organization_id, 500_000, 500)
+        erasing.erase_from_incidents(tx, organization_id, person, ids)
         erasing.erase_member(tx, organization_id, person, now)
 
     def remove_old(tx: Connection) -> None:

@@ -31,7 +31,7 @@ def _find_keys(table: str) -> tuple[str, ...]:
     """The columns of a table of which one must be bound; none for a table that belongs to the installation."""
     match table:
         case "organization":
-            return ("id",)
+            return ("id", "slug")
         case "workspace":
             return ("organization_id", "id")
         case _ if table in _OF_ORGANIZATIONS:

@@ -1,7 +1,9 @@
-"""Looks at what handlers send to the database: each statement names the organization of every row."""
+"""Looks at what the bot sends to the database: each statement names the organization of every row."""
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,40 +15,50 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event
 
+import storage.queries
 from storage.prepared import PreparedStatement
-from tests.tenant_exceptions import EXCEPTIONS, STILL_UNBOUND
+from tests.tenant_exceptions import EXCEPTIONS
 from tests.tenant_references import find_unbound
 
-_ROOT = Path(__file__).resolve().parent.parent
-_QUERIES = _ROOT / "storage" / "queries"
-_HANDLERS = _ROOT / "bot" / "handlers"
+_QUERIES = Path(storage.queries.__path__[0])
 _SEVERAL = re.compile(r"IN \((%\(\w+\)s)(?:, %\(\w+\)s)+\)")  # one value stands for any number
 
 
+def list_prepared() -> Iterator[tuple[str, PreparedStatement]]:
+    """The prepared statements that modules of `storage.queries` have, each by one name."""
+    known: set[int] = set()
+    for module in pkgutil.iter_modules(storage.queries.__path__):
+        for name, value in vars(importlib.import_module(f"storage.queries.{module.name}")).items():
+            if isinstance(value, PreparedStatement) and id(value) not in known:
+                known.add(id(value))
+                yield f"{module.name}.{name}", value
+
+
 class Watch:
-    """The statements of handlers, each by the function that sends it, and what was found."""
+    """The statements of `storage.queries`, each by its own name or that of its function, and what was found."""
 
     def __init__(self) -> None:
         self.looked_at: set[str] = set()  # names of functions
         self.found: list[str] = []
         self._known: set[tuple[str, str]] = set()
+        self._prepared = {one.sql: name for name, one in list_prepared()}
 
     def look_at(self, statement: str, frame: FrameType) -> None:
-        """Adds a statement that a handler sends to `found` if it leaves an organization out without a reason."""
-        name = _find_sender(frame)
+        """Adds a statement to `found` if it leaves an organization out without a reason."""
+        sender = _find_sender(frame)
         shorter = _SEVERAL.sub(r"IN (\1)", statement)
-        if name is None or (name, shorter) in self._known:
+        if sender is None or (sender, shorter) in self._known:
             return
-        self._known.add((name, shorter))
-        self.looked_at.add(name)
-        unbound = find_unbound(shorter, EXCEPTIONS.get(name, frozenset()))
-        if unbound and name not in STILL_UNBOUND:
+        self._known.add((sender, shorter))
+        self.looked_at.add(sender)
+        name = self._prepared.get(statement, sender)
+        if unbound := find_unbound(shorter, EXCEPTIONS.get(name, frozenset())):
             self.found.append(f"{name} does not name the organization of {', '.join(unbound)}: {shorter}")
 
 
 @contextmanager
 def watched() -> Iterator[Watch]:
-    """Looks at the statements of all handlers while the block runs."""
+    """Looks at the statements of all threads while the block runs."""
     watch = Watch()
     run = PreparedStatement._run
 
@@ -69,13 +81,10 @@ def watched() -> Iterator[Watch]:
 
 
 def _find_sender(frame: FrameType | None) -> str | None:
-    """The function of `storage.queries` that has a statement sent, as "module.function", if it serves a handler."""
-    sender = None
+    """The function of `storage.queries` that has a statement sent, as "module.function"."""
     while frame is not None:
         path = Path(frame.f_code.co_filename)
-        if sender is None and path.parent == _QUERIES:
-            sender = f"{path.stem}.{frame.f_code.co_qualname}"
-        if path.parent == _HANDLERS:
-            return sender
+        if path.parent == _QUERIES:
+            return f"{path.stem}.{frame.f_code.co_qualname}"
         frame = frame.f_back
     return None

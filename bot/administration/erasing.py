@@ -73,8 +73,9 @@ def erase(
                 raise NotErasable("a legal hold begins")
             check_erasable(tx, organization_id, person)
             ids = erasing.list_incident_ids(tx, organization_id, after, INCIDENTS_AT_ONCE)
-            _erase_calls(tx, person, ids)
-            outbox.redraw_cards(tx, organization_id, erasing.erase_from_incidents(tx, person, ids), now)
+            _erase_calls(tx, organization_id, person, ids)
+            shown = erasing.erase_from_incidents(tx, organization_id, person, ids)
+            outbox.redraw_cards(tx, organization_id, shown, now)
         tick(len(ids))
         if len(ids) < INCIDENTS_AT_ONCE:
             break
@@ -91,10 +92,10 @@ def erase(
         erasing.erase_member(tx, organization_id, person, now)
 
 
-def _erase_calls(tx: Connection, person: Erasable, incident_ids: list[int]) -> None:
+def _erase_calls(tx: Connection, organization_id: int, person: Erasable, incident_ids: list[int]) -> None:
     """Takes the person out of the entries about calls, which have names."""
     erased = []
-    for id_, call in erasing.list_calls(tx, incident_ids):
+    for id_, call in erasing.list_calls(tx, organization_id, incident_ids):
         changed = {
             **call,
             "who": FORMER_MEMBER if call["who"] == person.email else call["who"],
@@ -102,7 +103,7 @@ def _erase_calls(tx: Connection, person: Erasable, incident_ids: list[int]) -> N
         }
         if changed != call:
             erased.append((id_, changed))
-    erasing.save_calls(tx, erased)
+    erasing.save_calls(tx, organization_id, erased)
 
 
 def _erase_name(person: Erasable, member_id: int, name: str) -> list[int | str]:

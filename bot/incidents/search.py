@@ -50,8 +50,9 @@ def resolve_query(
     if query.project is not None:
         project_ids = [project_by_slug(connection, access, query.project, "list project:{}", projects).id]
     return ListFilter(
+        organization_id=access.organization_id,
         project_ids=project_ids,
-        organization_id=access.organization_id if access.sees_all and query.project is None else None,
+        of_all_projects=access.sees_all and query.project is None,
         open=query.show == "open",
         status=_STATUSES.get(query.show),
         words=query.words,
@@ -62,7 +63,7 @@ def resolve_query(
         unseen_by=access.member_id if query.unseen else None,
         followed_by=access.member_id if query.following else None,
         owned_by=_owner_id(connection, access, query.owner),
-        storm=None if query.storm is None else (access.organization_id, query.storm),
+        storm=query.storm,
         unowned=query.owner == "none",
         silenced=query.silenced,
     )
@@ -122,7 +123,7 @@ def list_incidents(
     after it was run. Raises InvalidInput for an unknown team or project.
     """
     if prefetched is not None and is_plain(query):
-        return listing.get_prefetched_page(connection, prefetched, size=size)
+        return listing.get_prefetched_page(connection, access.organization_id, prefetched, size=size)
     list_filter = resolve_query(connection, access, query, now, prefetched)
     return find_page(connection, access, list_filter, cursor=cursor, size=size)
 
@@ -139,7 +140,7 @@ def of_own_teams(connection: Connection, access: Access, list_filter: ListFilter
     if not access.team_ids:
         return list_filter
     mine = directory.filter_projects_by_teams(connection, access.organization_id, access.project_ids, access.team_ids)
-    return replace(list_filter, project_ids=mine, organization_id=None)
+    return replace(list_filter, project_ids=mine, of_all_projects=False)
 
 
 def suggest_incidents(connection: Connection, access: Access, typed: str, *, most: int) -> list[IncidentLine]:

@@ -188,17 +188,17 @@ class IntakeService:
         if not last.errors:
             if was is not None:
                 with self._store.read() as connection:
-                    intake_tokens.record_token_refusal(connection, token.id, None, None)
+                    intake_tokens.record_token_refusal(connection, token.organization_id, token.id, None, None)
         elif was is None or now - was >= USED_EVERY:
             first = last.errors[0]
             why = f"{first.field} {first.message}"
             with self._store.read() as connection:
-                intake_tokens.record_token_refusal(connection, token.id, now, why)
+                intake_tokens.record_token_refusal(connection, token.organization_id, token.id, now, why)
 
     def _record_use(self, token: IntakeTokenRow, now: datetime) -> None:
         if token.last_used is None or now - token.last_used >= USED_EVERY:
             with self._store.read() as connection:
-                intake_tokens.record_token_use(connection, token.id, now)
+                intake_tokens.record_token_use(connection, token.organization_id, token.id, now)
 
     def _parse(self, delivery: Delivery, token: IntakeTokenRow | None) -> _ParsedDelivery | Refused:
         """The alerts of a delivery, or why it is refused."""

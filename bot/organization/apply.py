@@ -65,7 +65,7 @@ def _plan(connection: Connection, file: OrganizationFile, *, prune: bool) -> tup
     _check_workspaces_of_members(state, file, result)
     if file.digests and not (entry.workspaces or (state and state.workspaces)):
         raise NotApplicable("digests: a digest is posted in Slack, and organization.workspaces names no workspace")
-    _add_consequences(connection, result)
+    _add_consequences(connection, state, result)
     return state, result
 
 
@@ -98,11 +98,11 @@ def _check_workspaces_of_members(state: OrganizationState | None, file: Organiza
             )
 
 
-def _add_consequences(connection: Connection, result: Plan) -> None:
-    if not result.projects_removed:
+def _add_consequences(connection: Connection, state: OrganizationState | None, result: Plan) -> None:
+    if state is None or not result.projects_removed:
         return
-    incidents = stored.count_incidents(connection, result.projects_removed)
-    tokens = stored.count_tokens(connection, result.projects_removed)
+    incidents = stored.count_incidents(connection, state.id, result.projects_removed)
+    tokens = stored.count_tokens(connection, state.id, result.projects_removed)
     at = {change: position for position, change in enumerate(result.changes)}
     for project_id in incidents.keys() | tokens.keys():
         along = []

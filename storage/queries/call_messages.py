@@ -29,12 +29,14 @@ def create_calls(
     The caller has locked the destinations, of which `destination_of` has the ids by member id. Messages that have
     called a member for the same incidents before are updated.
     """
+    organization_ids = sorted({key.organization_id for key, _ in called})
     waiting: dict[int, int] = dict(
         tx.exec_driver_sql(
-            "SELECT destination_id, max(id) FROM post WHERE destination_id = ANY(%(ids)s)"  # noqa: S608 - constants
+            "SELECT destination_id, max(id) FROM post"  # noqa: S608 - constants
+            " WHERE organization_id = ANY(%(organization_ids)s) AND destination_id = ANY(%(ids)s)"
             f" AND kind = '{PostKind.CALL}' AND ts IS NULL AND attempted_at IS NULL AND wanted_version > drawn_version"
             " GROUP BY destination_id",
-            {"ids": list(destination_of.values())},
+            {"organization_ids": organization_ids, "ids": list(destination_of.values())},
         ).all()
     )
     missing = sorted(set(destination_of.values()) - waiting.keys())
@@ -44,9 +46,10 @@ def create_calls(
                 "INSERT INTO post (organization_id, destination_id, kind, urgency, due_at, date_added)"  # noqa: S608
                 f" SELECT w.organization_id, d.id, '{PostKind.CALL}', {Urgency.URGENT:d},"
                 "  %(now)s::timestamptz + make_interval(secs => %(wait)s), %(now)s::timestamptz"
-                " FROM destination d JOIN workspace w ON w.id = d.workspace_id WHERE d.id = ANY(%(ids)s)"
+                " FROM workspace w JOIN destination d ON d.workspace_id = w.id"
+                " WHERE w.organization_id = ANY(%(organization_ids)s) AND d.id = ANY(%(ids)s)"
                 " RETURNING destination_id, id",
-                {"ids": missing, "now": now, "wait": _DEBOUNCE_S},
+                {"organization_ids": organization_ids, "ids": missing, "now": now, "wait": _DEBOUNCE_S},
             ).all()
         )
     keys = [key for key, _ in called]
@@ -72,7 +75,8 @@ def create_calls(
     tx.exec_driver_sql(
         "UPDATE post p SET wanted_version = p.wanted_version + 1, date_done = NULL, urgency = %(bulk)s,"  # noqa: S608 - constants
         " due_at = %(now)s"
-        " WHERE p.id IN (SELECT r.post_id FROM unnest(%(organization_ids)s::bigint[], %(incident_ids)s::bigint[],"
+        " WHERE (p.organization_id, p.id) IN (SELECT r.organization_id, r.post_id"
+        "  FROM unnest(%(organization_ids)s::bigint[], %(incident_ids)s::bigint[],"
         "   %(members)s::bigint[], %(posts)s::bigint[]) AS n(organization_id, incident_id, member_id, post_id)"
         "  JOIN call_recipient r ON r.organization_id = n.organization_id AND r.incident_id = n.incident_id"
         "   AND r.member_id = n.member_id AND r.post_id <> n.post_id)"

@@ -29,7 +29,8 @@ class Erasable:
 
 _PEOPLE = """
 SELECT m.id, m.name, m.email, m.date_removed IS NOT NULL, m.slack_user_id,
-       ARRAY(SELECT p.user_id FROM slack_person p WHERE p.member_id = m.id UNION SELECT k.slack_user_id
+       ARRAY(SELECT p.user_id FROM workspace w JOIN slack_person p ON p.workspace_id = w.id
+             WHERE w.organization_id = m.organization_id AND p.member_id = m.id UNION SELECT k.slack_user_id
              FROM member_slack_user k WHERE k.organization_id = m.organization_id AND k.member_id = m.id)
 FROM member m WHERE m.organization_id = %(organization_id)s AND m.id = ANY(%(ids)s) AND m.date_erased IS NULL
 ORDER BY m.id
@@ -100,39 +101,48 @@ def list_incident_ids(connection: Connection, organization_id: int, after: int, 
     return list(rows.scalars())
 
 
-def list_calls(tx: Connection, incident_ids: Collection[int]) -> list[tuple[int, dict[str, Any]]]:
+def list_calls(tx: Connection, organization_id: int, incident_ids: Collection[int]) -> list[tuple[int, dict[str, Any]]]:
     """Locks and returns the entries about calls in the logs of incidents: id and record."""
     rows = tx.exec_driver_sql(
-        "SELECT id, call FROM incident_activity WHERE incident_id = ANY(%(ids)s)"  # noqa: S608 - a constant
-        f" AND type = {ActivityType.CALL:d} AND call IS NOT NULL ORDER BY id FOR UPDATE",
-        {"ids": list(incident_ids)},
+        "SELECT id, call FROM incident_activity WHERE organization_id = %(organization_id)s"  # noqa: S608 - a constant
+        f" AND incident_id = ANY(%(ids)s) AND type = {ActivityType.CALL:d} AND call IS NOT NULL ORDER BY id FOR UPDATE",
+        {"organization_id": organization_id, "ids": list(incident_ids)},
     )
     return [(id_, call) for id_, call in rows]
 
 
-def save_calls(tx: Connection, calls: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+def save_calls(tx: Connection, organization_id: int, calls: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
     """Stores changed entries about calls: id and record."""
     if calls:
         tx.exec_driver_sql(
             "UPDATE incident_activity a SET call = c.call FROM jsonb_to_recordset(%(calls)s::jsonb)"
-            " AS c(id bigint, call jsonb) WHERE a.id = c.id",
-            {"calls": json.dumps([{"id": id_, "call": call} for id_, call in calls])},
+            " AS c(id bigint, call jsonb) WHERE a.organization_id = %(organization_id)s AND a.id = c.id",
+            {
+                "organization_id": organization_id,
+                "calls": json.dumps([{"id": id_, "call": call} for id_, call in calls]),
+            },
         )
 
 
-def erase_from_incidents(tx: Connection, person: Erasable, incident_ids: Collection[int]) -> list[int]:
+def erase_from_incidents(
+    tx: Connection, organization_id: int, person: Erasable, incident_ids: Collection[int]
+) -> list[int]:
     """Takes the e-mail out of the steps of calls of incidents. Returns the incidents that show the person."""
     parameters = {
+        "organization_id": organization_id,
         "ids": list(incident_ids),
         "member_id": person.id,
         "email": person.email,
         "former_member": FORMER_MEMBER,
     }
     tx.exec_driver_sql(
-        "UPDATE call_step SET who = %(former_member)s WHERE incident_id = ANY(%(ids)s) AND who = %(email)s", parameters
+        "UPDATE call_step SET who = %(former_member)s WHERE organization_id = %(organization_id)s"
+        " AND incident_id = ANY(%(ids)s) AND who = %(email)s",
+        parameters,
     )
     rows = tx.exec_driver_sql(
-        f"SELECT i.id FROM incident i WHERE i.id = ANY(%(ids)s) AND {_TAKES_PART} ORDER BY i.id",  # noqa: S608 - constants
+        "SELECT i.id FROM incident i WHERE i.organization_id = %(organization_id)s"  # noqa: S608 - constants
+        f" AND i.id = ANY(%(ids)s) AND {_TAKES_PART} ORDER BY i.id",
         parameters,
     )
     return list(rows.scalars())
@@ -154,10 +164,11 @@ DELETE FROM followed_filter WHERE organization_id = %(organization_id)s AND memb
 DELETE FROM join_request WHERE organization_id = %(organization_id)s AND (former_member_id = %(member_id)s OR user_id =
   ANY(%(user_ids)s));
 DELETE FROM form_text WHERE organization_id = %(organization_id)s AND member_id = %(member_id)s;
-DELETE FROM incident_subscription WHERE member_id = %(member_id)s;
-DELETE FROM notification WHERE member_id = %(member_id)s;
-UPDATE digest_fire f SET reason = replace(f.reason, %(name)s, %(former_member)s) FROM digest d WHERE d.id =
-  f.digest_id AND d.organization_id = %(organization_id)s AND d.owner_id = %(member_id)s AND f.reason IS NOT NULL;
+DELETE FROM incident_subscription WHERE organization_id = %(organization_id)s AND member_id = %(member_id)s;
+DELETE FROM notification WHERE organization_id = %(organization_id)s AND member_id = %(member_id)s;
+UPDATE digest_fire f SET reason = replace(f.reason, %(name)s, %(former_member)s) FROM digest d
+  WHERE d.organization_id = f.organization_id AND d.id = f.digest_id AND d.organization_id = %(organization_id)s
+  AND d.owner_id = %(member_id)s AND f.reason IS NOT NULL;
 UPDATE digest SET owner_user_id = NULL, pause_reason = replace(pause_reason, %(name)s, %(former_member)s) WHERE
   organization_id = %(organization_id)s AND owner_id = %(member_id)s;
 UPDATE silence SET made_by = %(former_member)s WHERE organization_id = %(organization_id)s AND made_by IN (%(name)s,

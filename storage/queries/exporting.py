@@ -42,7 +42,7 @@ SELECT jsonb_build_object(
   'storm_cards', p.storm_cards, 'storm_within_s', p.storm_within_s,
   'teams', ARRAY(SELECT t.slug FROM project_team pt
     JOIN team t ON t.organization_id = pt.organization_id AND t.id = pt.team_id
-                 WHERE pt.project_id = p.id ORDER BY t.slug),
+                 WHERE pt.organization_id = p.organization_id AND pt.project_id = p.id ORDER BY t.slug),
   'channels', ARRAY(SELECT channel_id FROM project_channel pc
     WHERE pc.organization_id = p.organization_id AND pc.project_id = p.id ORDER BY channel_id))
 FROM project p WHERE p.organization_id = %(id)s ORDER BY p.slug
@@ -57,7 +57,7 @@ SELECT jsonb_build_object(
   'date_erased', m.date_erased,
   'teams', ARRAY(SELECT t.slug FROM member_team mt JOIN team t ON t.organization_id = mt.organization_id
     AND t.id = mt.team_id
-                 WHERE mt.member_id = m.id ORDER BY t.slug))
+                 WHERE mt.organization_id = m.organization_id AND mt.member_id = m.id ORDER BY t.slug))
 FROM member m WHERE m.organization_id = %(id)s ORDER BY m.email
 """
 _DIGESTS = f"""
@@ -117,14 +117,16 @@ SELECT i.id, jsonb_build_object(
               AND a.source = i.source AND a.project_id = i.alert_project_id AND a.alert_key = i.alert_key),
   'projects', ARRAY(SELECT p.slug FROM incident_project ip
     JOIN project p ON p.organization_id = ip.organization_id AND p.id = ip.project_id
-                    WHERE ip.incident_id = i.id ORDER BY p.slug),
+                    WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id ORDER BY p.slug),
   'seen', ARRAY(SELECT jsonb_build_object('member', m.email, 'first_seen', s.first_seen, 'last_seen', s.last_seen)
                 FROM incident_seen s JOIN member m ON m.organization_id = s.organization_id AND m.id = s.member_id
-                WHERE s.incident_id = i.id ORDER BY s.first_seen, m.email),
+                WHERE s.organization_id = i.organization_id AND s.incident_id = i.id
+                ORDER BY s.first_seen, m.email),
   'followers', ARRAY(SELECT jsonb_build_object('member', m.email, 'date_added', s.date_added)
                      FROM incident_subscription s JOIN member m ON m.organization_id = s.organization_id
                        AND m.id = s.member_id
-                     WHERE s.incident_id = i.id ORDER BY s.date_added, m.email),
+                     WHERE s.organization_id = i.organization_id AND s.incident_id = i.id
+                     ORDER BY s.date_added, m.email),
   'activity', ARRAY(SELECT jsonb_build_object(
                       'type', a.type, 'member', m.email, 'value', a.value, 'previous_value', a.previous_value,
                       'comment', a.comment, 'rich_text', a.rich_text, 'date_added', a.date_added,
@@ -133,7 +135,8 @@ SELECT i.id, jsonb_build_object(
                     LEFT JOIN member m ON m.organization_id = a.organization_id AND m.id = a.member_id
                     LEFT JOIN member o ON o.organization_id = a.organization_id AND o.id = a.owner_id
                     LEFT JOIN member po ON po.organization_id = a.organization_id AND po.id = a.previous_owner_id
-                    WHERE a.incident_id = i.id AND NOT {IS_DELETED} ORDER BY a.date_added, a.id))
+                    WHERE a.organization_id = i.organization_id AND a.incident_id = i.id AND NOT {IS_DELETED}
+                    ORDER BY a.date_added, a.id))
 FROM incident i
 LEFT JOIN team t ON t.organization_id = i.organization_id AND t.id = i.team_id
 LEFT JOIN project ap ON ap.organization_id = i.organization_id AND ap.id = i.alert_project_id

@@ -140,5 +140,7 @@ def claim_channel(tx: Connection, workspace_id: str, channel_id: str) -> None:
     if row is not None and move_destination(tx, row[0], workspace_id):
         # Whoever serves it right now asks in the workspace of before, and its result does not count.
         tx.exec_driver_sql(
-            "UPDATE destination SET leased_until = NULL, lease = lease + 1 WHERE id = %(id)s", {"id": row[0]}
+            "UPDATE destination SET leased_until = NULL, lease = lease + 1"
+            " WHERE workspace_id = %(workspace)s AND id = %(id)s",
+            {"workspace": workspace_id, "id": row[0]},
         )

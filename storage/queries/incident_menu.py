@@ -47,9 +47,9 @@ CROSS JOIN LATERAL (SELECT i.* FROM incident i
 ORDER BY i.identifier LIMIT %(limit)s
 """  # noqa: S608 - composed of constants
     rows = connection.exec_driver_sql(by_number, parameters).all() if ranges else []
-    found = parse_lines(connection, rows)
+    found = parse_lines(connection, organization_id, rows)
     if len(found) < limit:
-        by_title = ListFilter(project_ids=project_ids, words=(typed.strip(),))
+        by_title = ListFilter(organization_id, project_ids=project_ids, words=(typed.strip(),))
         known = {line.id for line in found}
         page = get_incident_page(connection, by_title, 0, cursor=None, size=limit)
         found += [line for line in page.lines if line.id not in known]

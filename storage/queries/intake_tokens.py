@@ -64,13 +64,21 @@ def _parse_token(row: tuple[Any, ...] | None) -> IntakeTokenRow | None:
     return IntakeTokenRow(id_, organization_id, project, source, hashed, sealed, last_used, last_refused, incidents)
 
 
-def record_token_use(connection: Connection, token_id: int, now: datetime) -> None:
+def record_token_use(connection: Connection, organization_id: int, token_id: int, now: datetime) -> None:
     """Records that a token was used."""
-    connection.execute(update(IntakeToken).where(IntakeToken.id == token_id).values(last_used=now))
+    connection.execute(
+        update(IntakeToken)
+        .where(IntakeToken.organization_id == organization_id, IntakeToken.id == token_id)
+        .values(last_used=now)
+    )
 
 
-def record_token_refusal(connection: Connection, token_id: int, when: datetime | None, why: str | None) -> None:
+def record_token_refusal(
+    connection: Connection, organization_id: int, token_id: int, when: datetime | None, why: str | None
+) -> None:
     """Records when and why the last delivery of a token was refused; None if it was accepted completely."""
     connection.execute(
-        update(IntakeToken).where(IntakeToken.id == token_id).values(last_refused=when, last_refusal=why)
+        update(IntakeToken)
+        .where(IntakeToken.organization_id == organization_id, IntakeToken.id == token_id)
+        .values(last_refused=when, last_refusal=why)
     )

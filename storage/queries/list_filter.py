@@ -13,10 +13,11 @@ from storage.values import Status
 class ListFilter:
     """Which incidents a list contains. The defaults exclude nothing."""
 
+    organization_id: int
     project_ids: Sequence[int]  # only projects that the caller sees
-    # Set if `project_ids` are all the projects of this organization. The newest incidents are then found without a scan
-    # for each project.
-    organization_id: int | None = None
+    # Whether these are all the projects of the organization. The newest incidents are then found without a scan for
+    # each project.
+    of_all_projects: bool = False
     status: Status | None = None  # None: every status
     open: bool = False  # every status but CLOSED; `status` is then None
     words: tuple[str, ...] = ()  # substrings of the title, matched without regard to case
@@ -27,7 +28,7 @@ class ListFilter:
     unseen_by: int | None = None  # a member's id: only incidents that they have not acknowledged
     followed_by: int | None = None  # a member's id: only incidents that they are subscribed to
     owned_by: int | None = None  # a member's id: only incidents that they own
-    storm: tuple[int, int] | None = None  # organization id and storm id: only incidents of this storm
+    storm: int | None = None  # a storm's id: only incidents of this storm
     unowned: bool = False  # only incidents that nobody owns
     silenced: bool = False  # only incidents that a silence holds
 

@@ -51,7 +51,7 @@ class ListStatements:
             "organization_id": list_filter.organization_id,
             "project_ids": list(list_filter.project_ids),
         }
-        self.of_all_projects = list_filter.organization_id is not None
+        self.of_all_projects = list_filter.of_all_projects
         back = cursor is not None and cursor.before
         self.direction, self.compare = ("ASC", ">") if back else ("DESC", "<")
         if cursor is not None:
@@ -110,8 +110,8 @@ class ListStatements:
             self.parameters["unseen_by"] = list_filter.unseen_by
         if list_filter.followed_by is not None:
             conditions.append(
-                "EXISTS (SELECT FROM incident_subscription s"
-                " WHERE s.incident_id = i.id AND s.member_id = %(followed_by)s)"
+                "EXISTS (SELECT FROM incident_subscription s WHERE s.organization_id = i.organization_id"
+                " AND s.incident_id = i.id AND s.member_id = %(followed_by)s)"
             )
             self.parameters["followed_by"] = list_filter.followed_by
         if list_filter.owned_by is not None:
@@ -119,10 +119,10 @@ class ListStatements:
             self.parameters["owned_by"] = list_filter.owned_by
         if list_filter.storm is not None:
             conditions.append(
-                "EXISTS (SELECT FROM storm_incident si WHERE si.organization_id = %(storm_organization_id)s"
+                "EXISTS (SELECT FROM storm_incident si WHERE si.organization_id = i.organization_id"
                 " AND si.storm_id = %(storm_id)s AND si.incident_id = i.id)"
             )
-            self.parameters["storm_organization_id"], self.parameters["storm_id"] = list_filter.storm
+            self.parameters["storm_id"] = list_filter.storm
         if list_filter.unowned:
             conditions.append("i.owner_id IS NULL")
         if list_filter.silenced:
@@ -142,13 +142,18 @@ class ListStatements:
             source, branches = "incident i", ""
             conditions = [
                 "i.organization_id = %(organization_id)s",
-                "EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id OFFSET 0)",
+                (
+                    "EXISTS (SELECT FROM incident_project ip"
+                    " WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id OFFSET 0)"
+                ),
                 *self._on_link(started, id_, "i.status"),
                 *conditions,
             ]
         else:
             started, id_ = "ip.started", "ip.incident_id"
-            source = "incident_project ip" + (" JOIN incident i ON i.id = ip.incident_id" if join else "")
+            source = "incident_project ip" + (
+                " JOIN incident i ON i.organization_id = %(organization_id)s AND i.id = ip.incident_id" if join else ""
+            )
             branches = "unnest(%(project_ids)s::bigint[]) AS p(id)"
             conditions = [f"ip.project_id = {project}", *self._on_link(started, id_, "ip.status"), *conditions]
         if self.list_filter.team_ids is not None:
@@ -199,7 +204,10 @@ class ListStatements:
         conditions = ["i.organization_id = %(organization_id)s", *self._on_link("i.date_started", "i.id", "i.status")]
         order = f"ORDER BY i.date_started {self.direction}, i.id {self.direction}"
         newest = f"FROM incident i WHERE {' AND '.join(conditions)} {order} LIMIT %(depth)s"
-        of_some_project = "EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id OFFSET 0)"
+        of_some_project = (
+            "EXISTS (SELECT FROM incident_project ip"
+            " WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id OFFSET 0)"
+        )
         passing = f"""passing AS MATERIALIZED (
     SELECT i.date_started AS started, i.id AS incident_id
     FROM (SELECT i.id, i.date_started, i.date_closed, i.title, i.environment, i.owner_id, i.organization_id,
@@ -253,20 +261,27 @@ passing AS MATERIALIZED (
         return f"ORDER BY n.started {self.direction}, n.incident_id {self.direction}"
 
     def _passes(self, conditions: list[str]) -> str:
-        return f"(SELECT FROM incident i WHERE i.id = n.incident_id AND {' AND '.join(conditions)} OFFSET 0)"
+        return (
+            "(SELECT FROM incident i WHERE i.organization_id = %(organization_id)s AND i.id = n.incident_id"
+            f" AND {' AND '.join(conditions)} OFFSET 0)"
+        )
 
     def as_planner_chooses(self) -> str:
         """Builds the statement that tests all incidents. The planner chooses the plan for the actual values."""
-        conditions = list(self.of_incident)
+        conditions = ["i.organization_id = %(organization_id)s", *self.of_incident]
         if self.list_filter.followed_by is not None:
-            source = "incident_subscription f JOIN incident i ON i.id = f.incident_id"
+            source = "incident_subscription f JOIN incident i ON i.organization_id = f.organization_id"
+            source += " AND i.id = f.incident_id"
             conditions.append("f.member_id = %(followed_by)s")
         else:
             source = "incident i"
         if self.of_all_projects:
             started, id_, team = "i.date_started", "i.id", "coalesce(i.team_id, 0)"
-            conditions += ["i.organization_id = %(organization_id)s", *self._on_link(started, id_, "i.status")]
-            conditions.append("EXISTS (SELECT FROM incident_project ip WHERE ip.incident_id = i.id)")
+            conditions += self._on_link(started, id_, "i.status")
+            conditions.append(
+                "EXISTS (SELECT FROM incident_project ip"
+                " WHERE ip.organization_id = i.organization_id AND ip.incident_id = i.id)"
+            )
         else:
             started, id_, team = "ip.started", "ip.incident_id", "ip.team_id"
             source += " JOIN incident_project ip ON ip.incident_id = i.id"
@@ -286,14 +301,18 @@ passing AS MATERIALIZED (
         `has_incident`: the rows of the page are those of `incident`. The last column is the silence that may hold an
         open incident. Hardly any has one, and finding out here whether it does took a fifth of the statement's time.
         """
-        source = f"({page}) i" if has_incident else f"({page}) page JOIN incident i ON i.id = page.incident_id"
+        source = f"({page}) i"
+        if not has_incident:
+            source = f"({page}) page JOIN incident i"
+            source += " ON i.organization_id = %(organization_id)s AND i.id = page.incident_id"
         order = ("i.date_started", "i.id") if has_incident else ("page.started", "page.incident_id")
         return f"""
 SELECT i.id, i.identifier, i.title, i.status, i.environment, i.date_started, i.date_closed, team.name,
-       seen.times, seen.by_caller, (SELECT m.name FROM member m WHERE m.id = i.owner_id),
+       seen.times, seen.by_caller,
+       (SELECT m.name FROM member m WHERE m.organization_id = i.organization_id AND m.id = i.owner_id),
        coalesce(i.owner_id = %(member_id)s, false), CASE WHEN i.status <> 2 THEN i.silence_id END
 FROM {source}
-LEFT JOIN team ON team.id = i.team_id
+LEFT JOIN team ON team.organization_id = i.organization_id AND team.id = i.team_id
 CROSS JOIN LATERAL (SELECT count(*) AS times, coalesce(bool_or(s.member_id = %(member_id)s), false) AS by_caller
                     FROM incident_seen s WHERE s.incident_id = i.id) seen
 ORDER BY {", ".join(f"{column} {self.direction}" for column in order)}

@@ -28,7 +28,7 @@ def get_incident_page(
     `member_id` is the id of the caller, for `seen_by_caller`. `size` is the maximum number of incidents.
     """
     rows = _find_rows(connection, ListStatements(list_filter, cursor), {"member_id": member_id, "size": size + 1})
-    return _build_page(connection, rows, cursor, size)
+    return _build_page(connection, list_filter.organization_id, rows, cursor, size)
 
 
 def prefetch_newest(*, open: bool = False, status: Status | None = None, size: int) -> Prefetch:
@@ -40,16 +40,18 @@ def prefetch_newest(*, open: bool = False, status: Status | None = None, size: i
     return Prefetch(each, {"status": status}, of_all=of_all)
 
 
-def get_prefetched_page(connection: Connection, prefetched: Prefetch, *, size: int) -> IncidentPage:
+def get_prefetched_page(
+    connection: Connection, organization_id: int, prefetched: Prefetch, *, size: int
+) -> IncidentPage:
     """Returns the page that `prefetch_newest` read. `size` must be the same."""
-    return _build_page(connection, prefetched.rows, None, size)
+    return _build_page(connection, organization_id, prefetched.rows, None, size)
 
 
 @cache
 def _newest_with_caller(open: bool, status: bool, size: int, *, of_all: bool) -> PreparedStatement:
     """Returns the statement for callers who see all projects (`of_all`), or for those who do not."""
     list_filter = ListFilter(
-        project_ids=(), organization_id=0 if of_all else None, open=open, status=Status.OPEN if status else None
+        0, project_ids=(), of_all_projects=of_all, open=open, status=Status.OPEN if status else None
     )
     page = ListStatements(list_filter, None)
     whose = "caller.sees_all" if of_all else "NOT caller.sees_all"
@@ -57,10 +59,10 @@ def _newest_with_caller(open: bool, status: bool, size: int, *, of_all: bool) ->
 
 
 def _build_page(
-    connection: Connection, rows: Sequence[Sequence[Any]], cursor: Cursor | None, size: int
+    connection: Connection, organization_id: int, rows: Sequence[Sequence[Any]], cursor: Cursor | None, size: int
 ) -> IncidentPage:
     more = len(rows) > size
-    lines = parse_lines(connection, rows[:size])
+    lines = parse_lines(connection, organization_id, rows[:size])
     if cursor is not None and cursor.before:
         lines.reverse()
     if not lines:
@@ -141,10 +143,10 @@ def _prepared(sql: str) -> PreparedStatement:
 _STATUSES = {one.value: one for one in Status}  # `Status(…)` takes several times as long
 
 
-def parse_lines(connection: Connection, rows: Sequence[Sequence[Any]]) -> list[IncidentLine]:
+def parse_lines(connection: Connection, organization_id: int, rows: Sequence[Sequence[Any]]) -> list[IncidentLine]:
     """Builds lines from rows with the columns of a list. Another statement finds until when a silence holds some."""
     held = [row[0] for row in rows if row[-1] is not None]
-    ends = silences.find_ends(connection, held) if held else {}
+    ends = silences.find_ends(connection, organization_id, held) if held else {}
     return [
         IncidentLine._make((id_, identifier, title, _STATUSES[status], *rest, ends.get(id_)))
         for id_, identifier, title, status, *rest, _silence_id in rows

@@ -292,7 +292,7 @@ def delete_batch(tx: Connection, table: Table, tenant: Tenant) -> int:
     condition = _build_condition(table)
     return tx.exec_driver_sql(
         f"DELETE FROM {table.name} WHERE ctid = ANY (ARRAY("  # noqa: S608 - of the models
-        f"SELECT ctid FROM {table.name} WHERE {condition} LIMIT {_BATCH}))",
+        f"SELECT ctid FROM {table.name} WHERE {condition} LIMIT {_BATCH})) AND {condition}",
         tenant.parameters,
     ).rowcount
 

@@ -237,14 +237,19 @@ def get_members_and_workspace(tx: Connection, organization_id: int) -> tuple[dic
     return {row.email: row.id for row in members}, workspace_id
 
 
-def count_incidents(connection: Connection, project_ids: Collection[int]) -> dict[int, int]:
+def count_incidents(connection: Connection, organization_id: int, project_ids: Collection[int]) -> dict[int, int]:
     """Returns the number of incidents of each project, by project id. Projects without incidents are left out."""
-    return _count(connection, IncidentProject.project_id, IncidentProject.project_id.in_(project_ids))
+    in_project = and_(IncidentProject.organization_id == organization_id, IncidentProject.project_id.in_(project_ids))
+    return _count(connection, IncidentProject.project_id, in_project)
 
 
-def count_tokens(connection: Connection, project_ids: Collection[int]) -> dict[int, int]:
+def count_tokens(connection: Connection, organization_id: int, project_ids: Collection[int]) -> dict[int, int]:
     """Returns the number of unrevoked intake tokens by project id. Projects without any are left out."""
-    in_use = and_(IntakeToken.project_id.in_(project_ids), IntakeToken.date_revoked.is_(None))
+    in_use = and_(
+        IntakeToken.organization_id == organization_id,
+        IntakeToken.project_id.in_(project_ids),
+        IntakeToken.date_revoked.is_(None),
+    )
     return _count(connection, IntakeToken.project_id, in_use)
 
 

@@ -59,10 +59,12 @@ _IS_NEEDED = """
  OR EXISTS (SELECT FROM silence s WHERE s.organization_id = i.organization_id AND s.incident_id = i.id
             AND (s.date_ended IS NULL OR (s.alertmanager_id IS NOT NULL AND NOT s.alertmanager_done)))
  OR EXISTS (SELECT FROM storm_incident si JOIN storm s ON s.organization_id = si.organization_id AND s.id = si.storm_id
-            WHERE si.incident_id = i.id AND s.date_ended IS NULL)
+            WHERE si.organization_id = i.organization_id AND si.incident_id = i.id AND s.date_ended IS NULL)
  OR EXISTS (SELECT FROM outbox o WHERE o.organization_id = i.organization_id AND o.incident_id = i.id)
  OR EXISTS (SELECT FROM post p JOIN destination d ON d.id = p.destination_id
-            WHERE p.incident_id = i.id AND d.failed_reason IS NULL AND p.failed_reason IS NULL
+              JOIN workspace w ON w.organization_id = i.organization_id AND w.id = d.workspace_id
+            WHERE p.organization_id = i.organization_id AND p.incident_id = i.id
+            AND d.failed_reason IS NULL AND p.failed_reason IS NULL
             AND (p.attempted_at IS NOT NULL AND p.ts IS NULL OR p.wanted_version > p.drawn_version)))
 """
 _IS_OLD = """
@@ -99,10 +101,14 @@ def delete_incidents(tx: Connection, organization_id: int, incident_ids: Sequenc
     """
     parameters = {"organization_id": organization_id, "ids": list(incident_ids)}
     handoffs = tx.exec_driver_sql(
-        "SELECT DISTINCT handoff_id FROM handoff_item WHERE incident_id = ANY(%(ids)s)", parameters
+        "SELECT DISTINCT handoff_id FROM handoff_item WHERE organization_id = %(organization_id)s"
+        " AND incident_id = ANY(%(ids)s)",
+        parameters,
     ).scalars()
     storms = tx.exec_driver_sql(
-        "SELECT DISTINCT storm_id FROM storm_incident WHERE incident_id = ANY(%(ids)s)", parameters
+        "SELECT DISTINCT storm_id FROM storm_incident WHERE organization_id = %(organization_id)s"
+        " AND incident_id = ANY(%(ids)s)",
+        parameters,
     ).scalars()
     others = {**parameters, "handoffs": handoffs.all(), "storms": storms.all()}
     tx.exec_driver_sql(
@@ -116,7 +122,8 @@ def delete_incidents(tx: Connection, organization_id: int, incident_ids: Sequenc
     )
     tx.exec_driver_sql(
         "DELETE FROM post p USING storm s WHERE s.organization_id = %(organization_id)s"  # noqa: S608 - constants
-        f" AND s.id = ANY(%(storms)s::bigint[]) AND s.date_ended IS NOT NULL AND p.id = s.post_id"
+        f" AND s.id = ANY(%(storms)s::bigint[]) AND s.date_ended IS NOT NULL"
+        " AND p.organization_id = s.organization_id AND p.id = s.post_id"
         f" AND p.kind = '{PostKind.STORM}' AND NOT EXISTS (SELECT FROM storm_incident si"
         "  WHERE si.organization_id = s.organization_id AND si.storm_id = s.id)",
         others,
@@ -191,7 +198,10 @@ def hold_incident(tx: Connection, organization_id: int, identifier: int, *, held
     if row is None:
         return None
     if row.legal_hold != held:
-        tx.exec_driver_sql("UPDATE incident SET legal_hold = %(held)s WHERE id = %(id)s", {"id": row.id, "held": held})
+        tx.exec_driver_sql(
+            "UPDATE incident SET legal_hold = %(held)s WHERE organization_id = %(organization_id)s AND id = %(id)s",
+            {"organization_id": organization_id, "id": row.id, "held": held},
+        )
     return row.title, row.legal_hold != held
 
 

@@ -42,14 +42,14 @@ SILENCED_UNTIL = f"(SELECT s.ends FROM {_holding('i')})"  # noqa: S608
 
 _ENDS = PreparedStatement(
     f"SELECT i.id, s.ends FROM incident i CROSS JOIN LATERAL (SELECT s.ends FROM {_holding('i')}) s"  # noqa: S608
-    " WHERE i.id = ANY(%(incident_ids)s)",
-    {"incident_ids": "bigint[]"},
+    " WHERE i.organization_id = %(organization_id)s AND i.id = ANY(%(incident_ids)s)",
+    {"organization_id": "bigint", "incident_ids": "bigint[]"},
 )
 
 
-def find_ends(connection: Connection, incident_ids: Collection[int]) -> dict[int, datetime]:
+def find_ends(connection: Connection, organization_id: int, incident_ids: Collection[int]) -> dict[int, datetime]:
     """Returns until when a silence holds each of these incidents, for those that one holds."""
-    return dict(_ENDS.rows(connection, {"incident_ids": incident_ids}))
+    return dict(_ENDS.rows(connection, {"organization_id": organization_id, "incident_ids": incident_ids}))
 
 
 def is_silenced(incident: str) -> str:

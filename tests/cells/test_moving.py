@@ -13,6 +13,7 @@ from storage.engine import Store
 from storage.queries import moving as queries
 from storage.queries.moving import list_tables
 from tests.cells.conftest import Cells
+from tests.tenant_statements import watched
 
 # What background work writes at any time, and what says that the organization was moved.
 CHANGES_BY_ITSELF = frozenset({"audit_entry", "destination", "method_pace", "handled_request", "slack_person"})
@@ -106,8 +107,11 @@ def test_everything_is_there_after_a_move_and_nothing_is_sent_again(working: Cel
     ):
         assert before.get(table, 1), table
 
-    assert "acme is in the cell two now." in working.type("move", "acme", "two")
+    with watched() as watch:
+        assert "acme is in the cell two now." in working.type("move", "acme", "two")
 
+    assert not watch.found, "\n".join(watch.found)
+    assert {"moving.delete_batch", "moving.find_tenant", "moving.pause"} <= watch.looked_at
     assert count_rows(working.two, "acme") == before
     assert count_all(working.store) == 0
     assert "Looking into it" in working.see(ada, "activity 1")

@@ -234,12 +234,14 @@ def test_a_token_whose_last_delivery_was_refused(patient: Patient, store: Store)
     patient.sentry_token(KEY)
     patient.set(TOCSIN_SECRET_KEY=KEY)
     with store.write() as tx:
-        token_id = tx.scalars(select(IntakeToken.id)).one()
-        record_token_refusal(tx, token_id, datetime(2026, 11, 1, 9, 30, tzinfo=UTC), "dedup_key is missing")
+        organization_id, token_id = tx.execute(select(IntakeToken.organization_id, IntakeToken.id)).one()
+        record_token_refusal(
+            tx, organization_id, token_id, datetime(2026, 11, 1, 9, 30, tzinfo=UTC), "dedup_key is missing"
+        )
     fault = patient.fault()
     assert f"with token {token_id} (sentry) was refused at 2026-11-01 09:30 UTC: dedup_key is missing" in fault
     with store.write() as tx:
-        record_token_refusal(tx, token_id, None, None)
+        record_token_refusal(tx, organization_id, token_id, None, None)
     assert patient.examined()[0] == 0
 
 

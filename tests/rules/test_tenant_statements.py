@@ -7,41 +7,61 @@ right. With the organization, a wrong id finds nothing. Cells and engines that s
 from __future__ import annotations
 
 import importlib
-import pkgutil
-from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-import storage.queries
-from storage.prepared import PreparedStatement
-from tests.tenant_exceptions import EXCEPTIONS, STILL_UNBOUND
+from storage.queries.list_filter import ListFilter
+from storage.queries.list_statements import ListStatements
+from storage.rows import Cursor
+from storage.values import Status
+from tests.tenant_exceptions import EXCEPTIONS
 from tests.tenant_references import find_unbound
+from tests.tenant_statements import list_prepared
 
-
-def _list_prepared() -> Iterator[tuple[str, PreparedStatement]]:
-    """The prepared statements that modules of `storage.queries` have, each by one name."""
-    known: set[int] = set()
-    for module in pkgutil.iter_modules(storage.queries.__path__):
-        for name, value in vars(importlib.import_module(f"storage.queries.{module.name}")).items():
-            if isinstance(value, PreparedStatement) and id(value) not in known:
-                known.add(id(value))
-                yield f"{module.name}.{name}", value
+_NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def test_prepared_statements_name_the_organization() -> None:
-    found = {name: find_unbound(one.sql, EXCEPTIONS.get(name, frozenset())) for name, one in _list_prepared()}
-    unbound = {name: references for name, references in found.items() if references}
-    assert {name: references for name, references in unbound.items() if name not in STILL_UNBOUND} == {}
-    assert [name for name in STILL_UNBOUND if name in found and not found[name]] == [], "these are mended"
+    found = {name: find_unbound(one.sql, EXCEPTIONS.get(name, frozenset())) for name, one in list_prepared()}
+    assert {name: references for name, references in found.items() if references} == {}
     assert len(found) > 60
 
 
 def test_each_exception_is_needed() -> None:
-    prepared = dict(_list_prepared())
+    prepared = dict(list_prepared())
     for name, tables in EXCEPTIONS.items():
         if name in prepared:
             unbound = {reference.split()[0] for reference in find_unbound(prepared[name].sql)}
             assert tables <= unbound, f"{name} names the organization of {tables - unbound}"
+
+
+def test_each_exception_is_of_a_statement() -> None:
+    for name in EXCEPTIONS:
+        module, attribute = name.split(".", 1)
+        assert hasattr(importlib.import_module(f"storage.queries.{module}"), attribute), name
+
+
+@pytest.mark.parametrize("of_all_projects", [False, True])
+@pytest.mark.parametrize(
+    "words",
+    [
+        {},
+        {"open": True, "words": ("disk",)},
+        {"status": Status.CLOSED, "team_ids": (1,), "silenced": True},
+        {"environment": "prod", "since": _NOW, "until": _NOW, "unowned": True},
+        {"unseen_by": 1, "owned_by": 1, "storm": 1},
+        {"open": True, "followed_by": 1},
+    ],
+)
+def test_every_way_to_list_incidents_names_the_organization(words: dict[str, Any], of_all_projects: bool) -> None:
+    for project_ids in ([1], range(100)):
+        list_filter = ListFilter(1, project_ids=project_ids, of_all_projects=of_all_projects, **words)
+        page = ListStatements(list_filter, Cursor(_NOW, 1))
+        others = [page.among_newest(), page.as_planner_chooses()] if page.of_incident else []
+        for sql in (page.of_newest(10), *others):
+            assert find_unbound(sql, EXCEPTIONS["listing._run"]) == [], sql
 
 
 @pytest.mark.parametrize(

@@ -135,8 +135,9 @@ def test_every_filter_lists_what_brute_force_finds(
     for _ in range(150):
         sort = chance.choice(["all", "open", "status"])
         wanted = ListFilter(
+            house.organization_id,
             project_ids=every if whole else chance.choice([every, every[:1], every[1:], []]),
-            organization_id=house.organization_id if whole else None,
+            of_all_projects=whole,
             open=sort == "open",
             status=chance.choice(list(Status)) if sort == "status" else None,
             words=chance.choice([(), (), ("disk",), ("DISK", "1"), ("100%",), ("_",), ("ПАУЗА",), ("\\",)]),
@@ -159,7 +160,7 @@ def test_every_filter_lists_what_brute_force_finds(
 def test_a_line_says_what_the_incident_is(house: House, known: list[Known]) -> None:
     member = house.members["owner"]
     with house.store.read() as connection:
-        wanted = ListFilter(project_ids=sorted(house.projects.values()))
+        wanted = ListFilter(house.organization_id, project_ids=sorted(house.projects.values()))
         lines = get_incident_page(connection, wanted, member, cursor=None, size=100).lines
     names = {NO_TEAM: None, **{id_: slug.title() for slug, id_ in house.teams.items()}}
     by_id = {one.id: one for one in known}
@@ -187,7 +188,7 @@ def test_what_is_typed_into_a_menu_finds_each_incident_once(house: House) -> Non
 
 def test_a_place_in_the_list_outlives_the_incident_that_marked_it(house: House, known: list[Known]) -> None:
     member = house.members["owner"]
-    wanted = ListFilter(project_ids=sorted(house.projects.values()))
+    wanted = ListFilter(house.organization_id, project_ids=sorted(house.projects.values()))
     everything = expected(known, wanted)
     with house.store.read() as connection:
         first = get_incident_page(connection, wanted, member, cursor=None, size=SIZE)

@@ -1,9 +1,17 @@
-"""What people ask for reads and changes rows of their own organization, as each statement says."""
+"""What people ask for, and what workers and commands do, names the organization of each row."""
 
 from __future__ import annotations
 
-from tests.stories.conftest import World
-from tests.tenant_statements import watched
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from tests.stories.conftest import Run, World
+from tests.stories.test_digests import add, time_comes, wait_for_post
+from tests.stories.test_erasing import WITHOUT_BEN, gone  # noqa: F401 - a fixture
+from tests.stories.test_retention import later, numbers, remove
+from tests.tenant_statements import Watch, watched
 
 COMMANDS = (
     "help",
@@ -40,17 +48,58 @@ COMMANDS = (
 )
 
 
-def test_what_people_ask_for_names_their_organization(world: World) -> None:
+WITHOUT_SEARCH = "".join(line for line in WITHOUT_BEN.splitlines(keepends=True) if "catalogue" not in line)
+KEEPS = "workspaces: [T0001], retention: {closed_incidents: 30d, audit: 60d}"
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
     with watched() as watch:
-        world.declare("Payments fail")
-        world.declare("Checkout is slow")
-        world.rest()
-        for words in COMMANDS:
-            world.ask(world.ada, words)
-        (posted, _) = world.slack.messages(world.cast.checkout)
-        world.ben.press(posted, "Acknowledge")
-        world.ben.say(world.cast.checkout, "I am on it", thread=posted)
-        world.rest()
+        yield watch
+
+
+def test_what_people_ask_for_names_their_organization(watch: Watch, world: World) -> None:
+    world.declare("Payments fail")
+    world.declare("Checkout is slow")
+    world.rest()
+    for words in COMMANDS:
+        world.ask(world.ada, words)
+    (posted, _) = world.slack.messages(world.cast.checkout)
+    world.ben.press(posted, "Acknowledge")
+    world.ben.say(world.cast.checkout, "I am on it", thread=posted)
+    world.rest()
     assert not watch.found, "\n".join(watch.found)
     assert {"acknowledging.acknowledge", "activity.insert_activity", "commenting.add_comment"} <= watch.looked_at
     assert len(watch.looked_at) > 60
+
+
+def test_workers_and_commands_name_the_organization(watch: Watch, gone: World, run: Run) -> None:  # noqa: F811
+    gone.apply(WITHOUT_BEN.replace("workspaces: [T0001]", KEEPS))
+    digest_id, _ = add(gone, '"hourly" picture:no')
+    time_comes(gone, digest_id)
+    wait_for_post(gone, gone.cast.checkout, "1 open incident")
+    for words in ("begin --incident 1", "list", "end --incident 1"):
+        assert run("hold", *words.split())[0] == 0
+    gone.ask(gone.ada, "resolve 1")
+    gone.declare("Search is slow", options="project:catalogue")
+    gone.rest()
+    assert run("export", "one.jsonl")[0] == 0
+    with later(gone, timedelta(days=90)):
+        remove(gone)
+        assert numbers(gone) == [2]
+    assert run("import", "one.jsonl")[0] == 0
+    assert numbers(gone) == [1, 2]
+    assert run("erase", "ben@acme.test")[0] == 0
+    gone.apply(WITHOUT_SEARCH, prune=True)
+    assert not watch.found, "\n".join(watch.found)
+    assert {
+        "call_messages.create_calls",
+        "digest_contents.count_open",
+        "erasing.erase_member",
+        "exporting.read_incidents",
+        "importing.insert_incidents",
+        "leases.lease_destinations",
+        "organization._count",
+        "retention.delete_audit_entries",
+        "retention.delete_incidents",
+    } <= watch.looked_at
