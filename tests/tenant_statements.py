@@ -85,6 +85,6 @@ def _find_sender(frame: FrameType | None) -> str | None:
     while frame is not None:
         path = Path(frame.f_code.co_filename)
         if path.parent == _QUERIES:
-            return f"{path.stem}.{frame.f_code.co_qualname}"
+            return f"{path.stem}.{frame.f_code.co_qualname.partition('.<locals>')[0]}"
         frame = frame.f_back
     return None

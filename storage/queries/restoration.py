@@ -62,9 +62,9 @@ def search_unsent_posts(tx: Connection, now: datetime) -> int:
 def drop_unexpanded_changes(tx: Connection) -> list[str]:
     """Deletes the changes that were not expanded to messages yet. Returns the titles of their incidents."""
     rows = tx.exec_driver_sql(
-        "WITH gone AS (DELETE FROM outbox RETURNING incident_id)"
-        " SELECT DISTINCT '#' || i.identifier || ' ' || i.title FROM gone g JOIN incident i ON i.id = g.incident_id"
-        " ORDER BY 1"
+        "WITH gone AS (DELETE FROM outbox RETURNING organization_id, incident_id)"
+        " SELECT DISTINCT '#' || i.identifier || ' ' || i.title FROM gone g"
+        " JOIN incident i ON i.organization_id = g.organization_id AND i.id = g.incident_id ORDER BY 1"
     )
     return [row[0] for row in rows]
 
