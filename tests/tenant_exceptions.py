@@ -33,6 +33,7 @@ _REASONS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "expansion._TAKE_OF_PEOPLE": ("outbox",),
         "handoffs.lapse_next": ("handoff_item",),
         "intake.delete_silent_alerts": ("alert_memory",),
+        "join_requests.list_organizations_with_old": ("join_request",),
         "leases._NEXT_ANYWHERE": ("destination",),
         "leases.find_first_due": ("destination",),
         "leases.lease_destinations": ("destination",),

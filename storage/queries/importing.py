@@ -174,11 +174,12 @@ def insert_alert_memories(tx: Connection, organization_id: int, rows: Sequence[M
 
 _LINK_SILENCES = """
 UPDATE silence s SET incident_id = i.id
-FROM unnest(%(ids)s::bigint[], %(started)s::timestamptz[], %(added)s::timestamptz[], %(titles)s::text[])
+FROM incident i
+JOIN unnest(%(ids)s::bigint[], %(started)s::timestamptz[], %(added)s::timestamptz[], %(titles)s::text[])
      AS c(id, started, added, title)
-JOIN incident i ON i.organization_id = %(organization_id)s AND i.date_started = c.started AND i.date_added = c.added
-  AND i.title = c.title
-WHERE s.organization_id = %(organization_id)s AND s.id = c.id AND s.incident_id IS NULL
+  ON i.date_started = c.started AND i.date_added = c.added AND i.title = c.title
+WHERE i.organization_id = %(organization_id)s AND s.organization_id = %(organization_id)s AND s.id = c.id
+  AND s.incident_id IS NULL
 """
 
 

@@ -55,7 +55,7 @@ def get_silences(connection: Connection, organization_id: int) -> dict[SilenceKe
     """Returns the ids of the silences of an organization, by maker and beginning, and by their id in Alertmanager."""
     rows = connection.execute(
         select(Silence.id, Silence.starts, Silence.alertmanager_id, Silence.made_by, Member.email)
-        .outerjoin(Member, Member.id == Silence.member_id)
+        .outerjoin(Member, (Member.organization_id == Silence.organization_id) & (Member.id == Silence.member_id))
         .where(Silence.organization_id == organization_id)
     )
     found: dict[SilenceKey, int] = {}

@@ -136,15 +136,17 @@ def decide(
     # In this order, so that two transactions that lock several cannot deadlock.
     destination_ids = list(
         tx.exec_driver_sql(
-            "SELECT d.id FROM destination d WHERE d.id IN (SELECT p.destination_id FROM post p"
-            " WHERE p.id = ANY(%(ids)s)) ORDER BY d.id FOR NO KEY UPDATE",
-            {"ids": post_ids},
+            "SELECT d.id FROM workspace w JOIN destination d ON d.workspace_id = w.id"
+            " WHERE w.organization_id = %(organization_id)s AND d.id IN (SELECT p.destination_id FROM post p"
+            "  WHERE p.organization_id = %(organization_id)s AND p.id = ANY(%(ids)s))"
+            " ORDER BY d.id FOR NO KEY UPDATE OF d",
+            {"organization_id": organization_id, "ids": post_ids},
         ).scalars()
     )
     tx.exec_driver_sql(
         "UPDATE post SET wanted_version = wanted_version + 1, due_at = %(now)s"
-        " WHERE id = ANY(%(ids)s) AND date_done IS NULL",
-        {"ids": post_ids, "now": now},
+        " WHERE organization_id = %(organization_id)s AND id = ANY(%(ids)s) AND date_done IS NULL",
+        {"organization_id": organization_id, "ids": post_ids, "now": now},
     )
     mark_due(tx, destination_ids, Urgency.NEWS, now)
     wake_after_commit(tx, Work.POSTS)
