@@ -157,10 +157,14 @@ def hold_batch(
 
 
 def set_hold_after(tx: Connection, organization_id: int, silence_id: int, after: int | None) -> None:
-    """Records behind which id open incidents are still to be compared with a silence; None: all have been."""
+    """Records behind which id open incidents are still to be compared with a silence; None: all have been.
+
+    With one that has ended, none are: an earlier version ends it without knowing of this column.
+    """
     tx.exec_driver_sql(
-        "UPDATE silence SET hold_after = %(after)s WHERE organization_id = %(organization_id)s AND id = %(id)s"
-        " AND date_ended IS NULL AND hold_after IS DISTINCT FROM %(after)s::bigint",
+        "UPDATE silence SET hold_after = CASE WHEN date_ended IS NULL THEN %(after)s::bigint END"
+        " WHERE organization_id = %(organization_id)s AND id = %(id)s"
+        " AND (hold_after IS NOT NULL OR %(after)s::bigint IS NOT NULL)",
         {"organization_id": organization_id, "id": silence_id, "after": after},
     )
     if after is not None:

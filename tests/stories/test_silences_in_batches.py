@@ -105,6 +105,19 @@ def test_a_silence_that_is_ended_before_it_holds_all_holds_no_more(world: World,
     assert count_entries(world, "silenced its alert") == 2
 
 
+def test_a_silence_that_the_version_before_ended_keeps_no_other_from_holding(world: World, deliver: Deliver) -> None:
+    """That version does not know that the silence was still to be compared with incidents."""
+    deliver(Source.EVENTS, MANY)
+    world.rest()
+    made = start(world, world.ada, "project:checkout 2h")
+    with world.store.write() as tx:
+        tx.exec_driver_sql("UPDATE silence SET date_ended = now() WHERE id = %(id)s", {"id": made})
+    start(world, world.ada, "project:checkout 1h")
+    batches = len(MANY) * 2
+    assert not all(go_on(world.store, world.store.clock.now()) for _ in range(batches))
+    assert list_silenced(world) == len(MANY)
+
+
 @pytest.mark.usefixtures("oncall")
 def test_nobody_is_called_for_what_a_silence_has_yet_to_hold(night: World, deliver: Deliver) -> None:  # noqa: F811
     deliver(Source.EVENTS, [{**one, "severity": "critical"} for one in MANY])
