@@ -51,7 +51,8 @@ def take_some(tx: Connection, access: Access, storm_id: int, now: datetime, *, a
 def split_some(tx: Connection, access: Access, storm_id: int, now: datetime, before: Split = NOT_SPLIT) -> Split:
     """Gives open incidents of a storm their own cards, the most severe first: a batch behind those of `before`.
 
-    The storm counts as split with the last batch; `left` of the result is empty then. Raises NoSuchStorm.
+    The storm counts as split with the last batch, in which what it has taken in since the others gets cards too; `left`
+    of the result is empty then. Raises NoSuchStorm.
     """
     storm = get_storm(tx, access, storm_id)
     destinations.lock_destination(tx, storm.destination_id)
@@ -59,6 +60,8 @@ def split_some(tx: Connection, access: Access, storm_id: int, now: datetime, bef
     if storm.split:
         return Split(before.cards, split_before=True, by=storm.split_by)
     cards, left, after, number = before.cards, before.left, before.after, before.number
+    # The storm takes nothing in while its destination is locked, but it may have since the batch before.
+    is_complete = not number
     while left and (room := before.number + BATCH - number):
         made = storm_actions.give_cards(
             tx, access.organization_id, storm, left[0], now, after=after, most=room, number=number
@@ -66,6 +69,8 @@ def split_some(tx: Connection, access: Access, storm_id: int, now: datetime, bef
         cards += sum(one.posted for one in made)
         left, after = (left, made[-1].id) if len(made) == room else (left[1:], 0)
         number += len(made)
+        if not left and not is_complete:
+            left, is_complete = NOT_SPLIT.left, True
     if not left:
         storm_actions.set_split(tx, access.organization_id, storm, access.member_id, now)
     destinations.reschedule_destinations(tx, [storm.destination_id], now)

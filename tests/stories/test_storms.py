@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from bot.incidents import storm_actions
+from bot.incidents.access import Access
+from bot.incidents.storms import Split
 from bot.intake.tokens import Source
 from sandbox import SeenMessage
 from storage.values import ALL_WORK
@@ -275,6 +278,28 @@ def test_split_gives_the_open_incidents_their_cards_the_most_severe_first(
     deliver(Source.EVENTS, [alert(22), alert(9)])
     wait_for_storm(world, "22 new incidents")
     world.slack.wait_until(lambda: len(cards(world)) == 22, what="the cards of later ones")
+    world.rest()
+
+
+def test_what_a_storm_takes_in_between_the_batches_of_a_split_gets_its_card_too(
+    world: World, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storm_actions, "BATCH", 2)
+    split_some = storm_actions.split_some
+
+    def take_in_others_first(tx: Connection, access: Access, storm_id: int, now: datetime, before: Split) -> Split:
+        if before.number == 4:  # all critical ones have their cards
+            deliver(Source.EVENTS, alerts(22, 23, severity="critical"))
+            wait_for_storm(world, "23 new incidents")
+        return split_some(tx, access, storm_id, now, before)
+
+    monkeypatch.setattr(storm_actions, "split_some", take_in_others_first)
+    deliver(Source.EVENTS, alerts(1, 5))
+    world.rest()
+    deliver(Source.EVENTS, [*alerts(6, 7, severity=None), *alerts(8, 9), *alerts(10, 21, severity="critical")])
+    world.ben.press(wait_for_storm(world, "21 new incidents"), "Split")
+    world.ben.wait_for_message(world.cast.checkout, containing="8 open incidents get their own cards")
+    world.slack.wait_until(lambda: len(cards(world)) == 23, what="the cards")
     world.rest()
 
 
