@@ -349,7 +349,7 @@ def lock_open_incidents_only_of(
         )
         .where(Incident.organization_id == organization_id, Incident.id.in_(of_these), ~of_others.exists())
         .order_by(Incident.id)
-        .with_for_update()
+        .with_for_update(key_share=True)
     )
     return [
         IncidentHead(

@@ -20,6 +20,7 @@ from storage.engine import Store
 from storage.errors import AlreadyHandled, Contended
 from storage.models import Incident, IncidentActivity, IncidentSeen, IncidentSubscription
 from storage.queries.handled_requests import record_once
+from storage.queries.organization_changes import lock_open_incidents_only_of
 from storage.values import Status
 from tests.house import NOW, House, build
 from tests.patience import PATIENCE_S
@@ -74,6 +75,18 @@ def test_each_organization_counts_for_itself(house: House) -> None:
 
     found = Counter(one for some in at_once(open_some) if isinstance(some, list) for one in some)
     assert found == dict.fromkeys(range(1, 5 * WORKERS // 2 + 1), 2)
+
+
+def test_projects_are_removed_while_something_about_their_incidents_is_being_stored(house: House) -> None:
+    """Whoever stores it may be waiting for a card that was changed before the incidents are locked."""
+    incident = house.open()
+    given = {"organization_id": house.organization_id, "id": incident.id}
+    with house.store.write() as delivering, house.store.write() as removing:
+        delivering.exec_driver_sql(
+            "INSERT INTO outbox (organization_id, incident_id) VALUES (%(organization_id)s, %(id)s)", given
+        )
+        locked = lock_open_incidents_only_of(removing, house.organization_id, [house.projects["payments"]])
+        assert locked == [incident]
 
 
 def test_two_who_resolve_at_once_are_one_who_did_and_one_who_is_told(house: House) -> None:
