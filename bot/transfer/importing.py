@@ -258,6 +258,8 @@ class Importer:
                 self._choose_new(connection, known, batch)
             return
         with self._store.write(known.organization_id) as tx:
+            made_from = {known.silences[one]: record.key for _, record in batch for one in record.silences}
+            importing.lock_silences(tx, known.organization_id, made_from)
             last = importing.lock_numbers(tx, known.organization_id)
             new, taken = self._choose_new(tx, known, batch)
             numbers = []
@@ -272,7 +274,6 @@ class Importer:
             if new:
                 self._insert(tx, known, new, numbers)
                 importing.set_last_identifier(tx, known.organization_id, last)
-            made_from = {known.silences[one]: record.key for _, record in batch for one in record.silences}
             importing.link_silences(tx, known.organization_id, made_from)
 
     def _choose_new(

@@ -172,6 +172,16 @@ def insert_alert_memories(tx: Connection, organization_id: int, rows: Sequence[M
         )
 
 
+def lock_silences(tx: Connection, organization_id: int, silence_ids: Collection[int]) -> None:
+    """Locks silences until the transaction ends, before the organization: workers lock both in this order."""
+    if silence_ids:
+        tx.exec_driver_sql(
+            "SELECT FROM silence WHERE organization_id = %(organization_id)s AND id = ANY(%(ids)s)"
+            " ORDER BY id FOR NO KEY UPDATE",
+            {"organization_id": organization_id, "ids": sorted(silence_ids)},
+        )
+
+
 _LINK_SILENCES = """
 UPDATE silence s SET incident_id = i.id
 FROM incident i
