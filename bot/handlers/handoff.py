@@ -257,7 +257,7 @@ HANDLES = (
         " `handoff N withdraw` takes the offer back.",
         examples=("handoff 12 @ben the replica still lags", "handoff @ben my shift is over", "handoff 12 withdraw"),
         group=Group.WORK,
-        synonyms=("hand", "give", "reassign", "transfer", "pass"),
+        synonyms=("hand", "give", "assign", "reassign", "transfer", "pass"),
         rewordings=dict.fromkeys(("hand off", "hand over", "hand-off", "handover"), ""),
         command=handle_command,
         buttons={

@@ -106,8 +106,8 @@ HANDLES = (
         " follow it. If somebody else owns it, you can take it over.",
         examples=("take 12",),
         group=Group.WORK,
-        synonyms=("claim", "assign", "own", "mine", "have", "got"),
-        rewordings=dict.fromkeys(("take over", "take it", "takeover"), ""),
+        synonyms=("claim", "own", "mine", "have", "got"),
+        rewordings=dict.fromkeys(("take over", "take it", "takeover", "assign me"), ""),
         command=handle_command,
         buttons={
             "take": handle_press,  # Take it

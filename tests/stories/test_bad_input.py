@@ -14,6 +14,8 @@ MISTAKES = [
     ("Reslove 1 rolled back", "There is no command “Reslove”. Did you mean /incident resolve 1 rolled back?"),
     ("Acknowlege #1", "Did you mean /incident ack 1?"),
     ("close 1", "There is no command “close”. Did you mean /incident resolve 1?"),
+    ("assign 1 @ben", "There is no command “assign”. Did you mean /incident handoff 1 @ben?"),
+    ("unsub 1", "There is no command “unsub”. Did you mean /incident unsubscribe 1?"),
     ("close #1", "Did you mean /incident resolve 1?"),
     ("close", "Did you mean /incident resolve N [comment]?"),
     ("follow 1", "Did you mean /incident subscribe 1?"),

@@ -201,6 +201,7 @@ def test_other_ways_to_say_it(owned: World) -> None:
         assert "You withdrew" in owned.ask(owned.ada, "handoff 1 cancel").text
     assert "Take it over if you work on it now." in owned.ask(owned.ben, "take over 1").text
     assert "You already own #1" in owned.ask(owned.ada, "take it 1").text
+    assert "You already own #1" in owned.ask(owned.ada, "assign me 1").text
 
 
 def test_who_owns_nothing_and_bots(owned: World) -> None:
