@@ -15,10 +15,12 @@ from storage.queries.visibility import sees_incident
 from storage.rows import AlertKey
 from storage.silence_rows import KnownAlert, Receiver, StandingSilence
 
-# A silence that was made here goes there if it was made for an alert that came from Alertmanager.
+# A silence that was made here goes there if it was made for an alert that came from Alertmanager. One that stands there
+# stays while an import has not come to its incident.
 _STANDING = f"""
 SELECT s.organization_id, s.id, m.name, s.matchers, s.reason, s.ends, s.date_ended IS NULL,
-       m.id IS NULL OR {sees_incident("i.id")},
+       CASE WHEN i.id IS NULL THEN m.id IS NULL OR s.alertmanager_id IS NOT NULL
+            ELSE m.id IS NULL OR {sees_incident("i.id")} END,
        (SELECT pr.slug FROM project pr WHERE pr.id = s.project_id), i.alert_key, s.alertmanager_id, s.alertmanager_keys
 FROM (
   SELECT v.* FROM silence v WHERE v.alertmanager_id IS NOT NULL AND NOT v.alertmanager_done

@@ -22,6 +22,7 @@ from bot.transfer.records import Choice, IncidentRecord, Setup
 from storage.errors import DatabaseAway
 from storage.models import Base
 from storage.queries import importing
+from storage.queries.alertmanager import list_standing_silences
 from storage.queries.tables import COLUMNS_LEFT_OUT, EXPORTED, NOT_EXPORTED, NOT_MOVED
 from storage.rows import AlertKey
 from storage.values import Status
@@ -285,6 +286,34 @@ def test_silences_are_locked_before_the_organization(
     monkeypatch.setattr(importing, "lock_numbers", lock_numbers)
     assert run("import", "one.jsonl")[0] == 0
     assert free == [[]]
+
+
+def test_a_silence_stays_in_alertmanager_before_its_incident_is_imported(
+    furnished: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the bot, which may be running, would end it there."""
+    world = furnished
+    with world.store.write() as tx:
+        tx.execute(text("UPDATE silence SET alertmanager_id = 'there' WHERE date_ended IS NULL AND incident_id > 0"))
+    run("export", "one.jsonl")
+    _forget(world)
+    with monkeypatch.context() as patch:
+
+        def cut_off(*_: Any) -> None:
+            raise DatabaseAway("killed")
+
+        patch.setattr(Importer, "_import_incidents", cut_off)
+        assert run("import", "one.jsonl")[0] == 1
+    for _ in range(2):
+        with world.store.read() as connection:
+            (there,) = list_standing_silences(connection)
+        assert there.alertmanager_id == "there" and there.in_force and there.maker_sees
+        assert run("import", "one.jsonl")[0] == 0
+    with world.store.write() as tx:
+        tx.execute(text("UPDATE member SET date_removed = now() WHERE name = 'Ada Obi'"))
+    with world.store.read() as connection:
+        (there,) = list_standing_silences(connection)
+    assert not there.maker_sees
 
 
 DIGEST = {"type": "digest", "workspace": "T0001", "channel": "C0001", "owner": "ada@acme.test", "cron": "0 9 * * *",
