@@ -65,10 +65,12 @@ def empty(database_url: str) -> Iterator[URL]:
 def to(url: URL, revision: str) -> None:
     """Brings an older database to a revision."""
     engine = create_pool(url, statement_timeout_ms=0)
-    with engine.connect() as connection:
-        command.upgrade(storage.migrate._config(connection), revision)
-        connection.commit()
-    engine.dispose()
+    try:
+        with engine.connect() as connection:
+            command.upgrade(storage.migrate._config(connection), revision)
+            connection.commit()
+    finally:
+        engine.dispose()
 
 
 def test_the_revision_that_is_written_down_is_the_newest_migration() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 
+import pytest
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, text
+from sqlalchemy.exc import OperationalError
 
-from storage.engine import Store
+from storage.engine import Store, create_pool
 from storage.migrate import _config, migrate
 from tests.storage.test_migrating import empty, to
 
@@ -113,6 +115,25 @@ def test_the_version_before_writes_nothing_twice_beside_the_new_primary_keys(emp
                     f"SELECT count(*) - count(DISTINCT ({columns})), count(*) FROM {table}"  # noqa: S608
                 ).one()
                 assert twice == 0 and (rows or table == "intake_token"), table
+
+
+def test_the_index_of_a_key_is_built_once_however_often_its_table_is_in_use(empty: URL) -> None:
+    """That of a large table takes minutes."""
+    to(empty, "holds01")
+    find = text("SELECT CAST(to_regclass(:name) AS oid)")
+    engine = create_pool(empty, statement_timeout_ms=0)
+    with engine.connect() as reading, engine.connect() as looking:
+        built = []
+        for _ in range(2):
+            reading.execute(text("SELECT FROM incident_activity"))
+            with pytest.raises(OperationalError, match="lock timeout"):
+                to(empty, "tenant04")
+            built.append(looking.scalar(find, {"name": "pk_incident_activity_new"}))
+            looking.rollback()
+        reading.rollback()
+        migrate(empty)
+        assert built == [looking.scalar(find, {"name": "pk_incident_activity"})] * 2
+    engine.dispose()
 
 
 def test_rows_of_the_version_before_get_their_organization(empty: URL) -> None:

@@ -9,7 +9,7 @@ could refuse two acknowledgements of one person at once: PostgreSQL looks for th
 `member`, `destination` and `workspace` keep theirs, because tables that have no organization refer to them.
 
 Each index is built beside the old one before the key changes. A change of a table asks for its lock for half a second,
-and `storage.migrate` tries again. Each step may be run again.
+and `storage.migrate` tries again, with the index that is there already. Each step may be run again.
 """
 
 from __future__ import annotations
@@ -57,9 +57,14 @@ def _replace(table: str, columns: str) -> None:
     )
     if op.get_bind().scalar(has, {"table": table}) == f"PRIMARY KEY ({columns})":
         return
-    # One that was interrupted leaves an index that is not valid.
-    op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS pk_{table}_new")
-    op.execute(f"CREATE UNIQUE INDEX CONCURRENTLY pk_{table}_new ON {table} ({columns})")
+    is_built = sa.text(
+        "SELECT indisunique AND indisvalid AND pg_get_indexdef(indexrelid) LIKE :columns FROM pg_index"
+        " WHERE indexrelid = to_regclass(:name)"
+    )
+    if not op.get_bind().scalar(is_built, {"columns": f"%({columns})", "name": f"pk_{table}_new"}):
+        # One that was interrupted leaves an index that is not valid.
+        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS pk_{table}_new")
+        op.execute(f"CREATE UNIQUE INDEX CONCURRENTLY pk_{table}_new ON {table} ({columns})")
     op.execute(f"""
         SET LOCAL lock_timeout = '500ms';
         ALTER TABLE {table} DROP CONSTRAINT pk_{table}, ADD CONSTRAINT pk_{table} PRIMARY KEY USING INDEX pk_{table}_new
