@@ -18,6 +18,7 @@ from storage.errors import EmbeddedPostgresError
 ROLE = "tocsin_bot"
 OWNED_WITHIN_S = 60  # others may hold tables meanwhile
 _LOCK_TIMEOUT = "500ms"  # whoever wants to use a table waits behind the change of its owner
+_DEADLOCK_TIMEOUT = "100ms"  # after which autovacuum, which may hold a table for minutes, is cancelled
 _PAUSE_S = 0.2
 
 # What is missing, as statements. What extensions made stays theirs, and sequences of columns follow their tables.
@@ -55,7 +56,9 @@ def hand_over(connection: Connection) -> None:
     until = time.monotonic() + OWNED_WITHIN_S
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", [ROLE])  # released when the connection is closed
-        cursor.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'; {_MISSING}")
+        cursor.execute(
+            f"SET lock_timeout = '{_LOCK_TIMEOUT}'; SET deadlock_timeout = '{_DEADLOCK_TIMEOUT}'; {_MISSING}"
+        )
         for (statement,) in cursor.fetchall():
             while True:
                 try:

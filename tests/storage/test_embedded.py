@@ -361,7 +361,21 @@ SELECT proname FROM pg_proc p WHERE pronamespace = 'public'::regnamespace AND pr
 AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')
 """
 PLAIN = "SELECT rolname FROM pg_roles WHERE rolname = current_user AND NOT rolsuper AND NOT rolbypassrls"
-WAITING = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'ALTER TABLE%')"
+# Autovacuum holds the table meanwhile.
+VACUUMED_FOR_MINUTES = (
+    "ALTER SYSTEM SET autovacuum_naptime = '1s'",
+    "SELECT pg_reload_conf()",
+    (
+        "CREATE TABLE large WITH (autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0,"
+        " autovacuum_vacuum_cost_limit = 1, autovacuum_vacuum_cost_delay = 100)"
+        " AS SELECT repeat('x', 500) AS letters, number FROM generate_series(1, 20000) AS number"
+    ),
+    "DELETE FROM large WHERE number % 2 = 0",
+)
+WAITING = (
+    "SELECT EXISTS (SELECT FROM pg_stat_activity"
+    " WHERE wait_event_type = 'Lock' AND query LIKE 'ALTER TABLE incident %')"
+)
 
 
 def test_the_bot_of_a_new_database_is_no_superuser(data_dir: Path) -> None:
@@ -380,6 +394,8 @@ def test_data_of_a_version_before_the_role_are_given_to_it(folder: Path, monkeyp
     with old:
         migrate(as_before)
         ask(as_before, "CREATE VIEW seen AS SELECT * FROM incident_seen")
+        ask(as_before, *VACUUMED_FOR_MINUTES)
+        until(lambda: ask(as_before, "SELECT FROM pg_stat_progress_vacuum WHERE relid = 'large'::regclass"))
         engine = create_engine(as_before)
         with engine.connect() as reading, ThreadPoolExecutor(1) as one:
             reading.execute(text("SELECT count(*) FROM incident"))
