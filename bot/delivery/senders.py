@@ -63,12 +63,17 @@ class Senders:
         if not leases:
             return
         with self._lock:
-            self._free -= len(leases)
-            needed = self.count - self._free + 1  # one more than there are taken slots: it records outcomes
+            needed = self.count - self._free + len(leases) + 1  # one more than taken slots: it records outcomes
             for number in range(len(self._threads), needed):
                 thread = threading.Thread(target=self._run, name=f"delivery-sender-{number}", daemon=True)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError:  # the system has no more
+                    if not self._threads:
+                        raise
+                    break  # the others do the work
                 self._threads.append(thread)
+            self._free -= len(leases)
         for first in range(0, len(leases), _BEGUN_TOGETHER):
             some = leases[first : first + _BEGUN_TOGETHER]
             self._work.put(some[0] if len(some) == 1 else some)

@@ -44,15 +44,20 @@ class ThreadPool:
             if self._idle:
                 self._idle.pop().put(task)
             else:
-                self._waiting.append(task)
                 self._start_thread()
+                self._waiting.append(task)
         return future
 
     def _start_thread(self) -> None:
         number = len(self._threads)
         if number < self._count:
             thread = threading.Thread(target=self._work, name=f"{self._name}-{number}", daemon=True)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the system has no more
+                if not self._threads:
+                    raise
+                return  # another one does the work later
             self._threads.append(thread)
 
     def measure_use(self) -> PoolUse:

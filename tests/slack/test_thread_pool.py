@@ -48,6 +48,28 @@ def test_an_error_is_in_the_result_and_the_thread_goes_on() -> None:
     assert workers.close(PATIENCE_S)
 
 
+def test_where_the_system_has_no_more_threads_the_others_do_the_work_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done: list[int] = []
+    workers = ThreadPool(2, "test")
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="can't start"):
+            workers.submit(done.append, 1)
+    together, leave = threading.Barrier(2, timeout=PATIENCE_S), threading.Event()
+    busy = workers.submit(lambda: together.wait() >= 0 and leave.wait(PATIENCE_S))
+    together.wait()
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", refuse)
+        waiting = workers.submit(done.append, 2)
+    leave.set()
+    assert busy.result(PATIENCE_S)
+    waiting.result(PATIENCE_S)
+    assert workers.close(PATIENCE_S) and done == [2]
+
+
 @contextmanager
 def _busy() -> Iterator[ThreadPool]:
     """A pool whose only thread is busy until the block ends."""
