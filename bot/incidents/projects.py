@@ -45,7 +45,7 @@ def list_visible_teams(connection: Connection, access: Access) -> list[Directory
 
 def list_environments(connection: Connection, access: Access, part: str, *, most: int) -> list[str]:
     """At most `most` environments of recent incidents that the caller sees, whose name contains `part`."""
-    return environments.list_environments(connection, access.project_ids, part, limit=most)
+    return environments.list_environments(connection, access.organization_id, access.project_ids, part, limit=most)
 
 
 def own_team_names(connection: Connection, access: Access) -> list[str]:

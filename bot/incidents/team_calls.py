@@ -87,7 +87,7 @@ def change_rules(tx: Connection, access: Access, team_id: int, text: str, versio
         raise InvalidInput(str(mistake), field=RULES) from None
     if len(format_rules(list(rules.values()))) > MAX_LENGTH:
         raise InvalidInput(f"The rules of a team can have at most {MAX_LENGTH:,} characters.", field=RULES)
-    queries.save_form_calls(tx, team.id, list(rules.values()))
+    queries.save_form_calls(tx, access.organization_id, team.id, list(rules.values()))
     changed = get_team_calls(tx, access, team.id)
     before, after = ({"calls": format_rules(one.rules)} for one in (team, changed))
     if before != after:

@@ -21,7 +21,8 @@ _STANDING = f"""
 SELECT s.organization_id, s.id, m.name, s.matchers, s.reason, s.ends, s.date_ended IS NULL,
        CASE WHEN i.id IS NULL THEN m.id IS NULL OR s.alertmanager_id IS NOT NULL
             ELSE m.id IS NULL OR {sees_incident("i.id")} END,
-       (SELECT pr.slug FROM project pr WHERE pr.id = s.project_id), i.alert_key, s.alertmanager_id, s.alertmanager_keys
+       (SELECT pr.slug FROM project pr WHERE pr.organization_id = s.organization_id AND pr.id = s.project_id),
+       i.alert_key, s.alertmanager_id, s.alertmanager_keys
 FROM (
   SELECT v.* FROM silence v WHERE v.alertmanager_id IS NOT NULL AND NOT v.alertmanager_done
   UNION ALL
@@ -29,7 +30,8 @@ FROM (
                               AND v.matchers ->> 'source' = '{ALERTMANAGER}'
 ) s
 JOIN organization o ON o.id = s.organization_id
-LEFT JOIN member m ON m.id = s.member_id LEFT JOIN incident i ON i.id = s.incident_id
+LEFT JOIN member m ON m.organization_id = s.organization_id AND m.id = s.member_id
+LEFT JOIN incident i ON i.organization_id = s.organization_id AND i.id = s.incident_id
 ORDER BY s.id
 """  # noqa: S608 - composed of constants
 

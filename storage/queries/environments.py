@@ -17,15 +17,18 @@ SELECT DISTINCT ON (lower(i.environment)) i.environment
 FROM unnest(%(project_ids)s::bigint[]) AS p(id)
 CROSS JOIN LATERAL (SELECT incident_id FROM incident_project WHERE project_id = p.id
                     ORDER BY started DESC, incident_id DESC LIMIT %(near)s) ip
-JOIN incident i ON i.id = ip.incident_id
+JOIN incident i ON i.organization_id = %(organization_id)s AND i.id = ip.incident_id
 WHERE i.environment <> '' AND i.environment ILIKE %(pattern)s
 ORDER BY lower(i.environment), i.id DESC LIMIT %(limit)s
 """
 
 
-def list_environments(connection: Connection, project_ids: Sequence[int], part: str, *, limit: int) -> list[str]:
+def list_environments(
+    connection: Connection, organization_id: int, project_ids: Sequence[int], part: str, *, limit: int
+) -> list[str]:
     """Returns the environments of the newest incidents of these projects that contain `part`, ordered by name."""
     parameters = {
+        "organization_id": organization_id,
         "project_ids": list(project_ids),
         "near": max(NEAR_IN_PROJECT, NEAR // max(1, len(project_ids))),
         "pattern": build_like_pattern(part),

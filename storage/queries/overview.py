@@ -35,7 +35,7 @@ _TEAMS = """
 SELECT t.slug, t.name,
        (SELECT count(*) FROM member_team mt JOIN member m ON m.organization_id = mt.organization_id
          AND m.id = mt.member_id
-        WHERE mt.team_id = t.id AND m.date_removed IS NULL),
+        WHERE mt.organization_id = t.organization_id AND mt.team_id = t.id AND m.date_removed IS NULL),
        t.slack_usergroup, g.problem, t.sync_members, t.oncall_usergroup, o.problem
 FROM team t
 LEFT JOIN usergroup g ON g.workspace_id = %(workspace_id)s AND g.id = t.slack_usergroup
@@ -68,7 +68,7 @@ _PROJECTS = """
 SELECT p.slug, p.name,
        ARRAY(SELECT t.name FROM project_team pt JOIN team t ON t.organization_id = pt.organization_id
          AND t.id = pt.team_id
-             WHERE pt.project_id = p.id ORDER BY lower(t.name)),
+             WHERE pt.organization_id = p.organization_id AND pt.project_id = p.id ORDER BY lower(t.name)),
        ARRAY(SELECT c.channel_id FROM project_channel c
          WHERE c.organization_id = p.organization_id AND c.project_id = p.id ORDER BY c.channel_id)
 FROM project p WHERE p.organization_id = %(organization_id)s

@@ -41,8 +41,9 @@ def assign_slot(tx: Connection, post: DuePost, seconds: float, now: datetime) ->
     """Delays a post by `seconds`, until the call that `take_slot` reserved for it."""
     tx.exec_driver_sql(
         "UPDATE post SET slot_at = %(now)s + make_interval(secs => %(seconds)s),"
-        " due_at = %(now)s + make_interval(secs => %(seconds)s) WHERE id = %(id)s",
-        {"id": post.id, "seconds": seconds, "now": now},
+        " due_at = %(now)s + make_interval(secs => %(seconds)s)"
+        " WHERE organization_id = %(organization_id)s AND id = %(id)s",
+        {"organization_id": post.organization_id, "id": post.id, "seconds": seconds, "now": now},
     )
 
 

@@ -45,11 +45,13 @@ def _parse(row: Sequence[Any]) -> TeamCalls:
     return TeamCalls(id_, slug, name, [CallRule.from_json(rule) for rule in rules], *others)
 
 
-def save_form_calls(tx: Connection, team_id: int, rules: Sequence[CallRule]) -> None:
+def save_form_calls(tx: Connection, organization_id: int, team_id: int, rules: Sequence[CallRule]) -> None:
     """Saves the rules that a form has. Without any, the team has none."""
     value = json.dumps([rule.to_json() for rule in rules]) if rules else None
     tx.exec_driver_sql(
-        "UPDATE team SET form_calls = %(rules)s::jsonb WHERE id = %(team_id)s", {"rules": value, "team_id": team_id}
+        "UPDATE team SET form_calls = %(rules)s::jsonb"
+        " WHERE organization_id = %(organization_id)s AND id = %(team_id)s",
+        {"organization_id": organization_id, "rules": value, "team_id": team_id},
     )
 
 

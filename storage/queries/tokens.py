@@ -95,7 +95,9 @@ def _select_tokens() -> Select[*tuple[Any, ...]]:
             IntakeToken.last_refusal,
         )
         .join(Organization, Organization.id == IntakeToken.organization_id)
-        .outerjoin(Project, Project.id == IntakeToken.project_id)
+        .outerjoin(
+            Project, (Project.organization_id == IntakeToken.organization_id) & (Project.id == IntakeToken.project_id)
+        )
         .order_by(IntakeToken.id)
     )
 
@@ -119,7 +121,9 @@ def describe_token(connection: Connection, organization_id: int, token_id: int) 
     """Returns source and project of a token as the audit log has them."""
     query = (
         select(IntakeToken.source, Project.slug)
-        .outerjoin(Project, Project.id == IntakeToken.project_id)
+        .outerjoin(
+            Project, (Project.organization_id == IntakeToken.organization_id) & (Project.id == IntakeToken.project_id)
+        )
         .where(IntakeToken.organization_id == organization_id, IntakeToken.id == token_id)
     )
     source, project = connection.execute(query).one()
