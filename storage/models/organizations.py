@@ -69,12 +69,11 @@ class Workspace(Base):
 class Team(Base):
     __tablename__ = "team"
     __table_args__ = (
-        PrimaryKeyConstraint("id", "organization_id"),
         UniqueConstraint("organization_id", "id"),
         UniqueConstraint("organization_id", "slug"),
     )
 
-    id: Mapped[int] = mapped_column(Identity())
+    id: Mapped[int] = mapped_column(Identity(), primary_key=True)
     organization_id: Mapped[int] = mapped_column(cascade("organization.id"))
     slug: Mapped[str]
     name: Mapped[str]

@@ -52,7 +52,7 @@ def test_no_row_can_refer_to_another_organization(database_url: str) -> None:
 
 
 # What the primary keys of these wait for is in docs/database.md.
-KEYS_WITHOUT_TENANT = {"destination", "incident_seen", "member"}
+KEYS_WITHOUT_TENANT = {"destination", "incident_seen", "member", "team"}
 # The organization and the workspace are their own; the others belong to the installation as a whole.
 WITHOUT_TENANT = {"organization", "workspace", "installation", "oauth_state", "process_lease", "replica"}
 PRIMARY_KEYS = text("""

@@ -6,6 +6,7 @@ key belongs to one organization by its foreign keys, or is a number that Postgre
 
 `incident_seen` keeps its key, which ON CONFLICT of the version before names. A second unique index of the same rows
 could refuse two acknowledgements of one person at once: PostgreSQL looks for the conflict in the named one alone.
+`team` keeps its key, because the version before groups by its id and selects its other columns.
 `member`, `destination` and `workspace` keep theirs, because tables that have no organization refer to them.
 
 Each index is built beside the old one before the key changes. A change of a table asks for its lock for half a second,
@@ -23,7 +24,6 @@ branch_labels = None
 depends_on = None
 
 OLD_KEYS = {
-    "team": "id",
     "project": "id",
     "project_team": "project_id, team_id",
     "project_channel": "project_id, channel_id",
