@@ -298,7 +298,7 @@ class IncidentRecord(_Record):
     silence: int | None = None  # the number of the one that matched it last
     silences: list[int] = []  # the numbers of those that were made from it
     alert: AlertRecord | None = None
-    projects: list[Slug] = Field(min_length=1)
+    projects: list[Slug]  # none after `apply --prune` has removed them
     seen: list[SeenRecord] = []
     followers: list[FollowerRecord] = []
     activity: list[EntryRecord] = []

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from bot.transfer import importing
 from bot.transfer.importing import Importer
 from storage.errors import DatabaseAway
-from tests.stories.conftest import Run, World
+from tests.stories.conftest import ORGANIZATION, Run, World
 from tests.stories.test_calls import make_calls, read_usergroups, with_calls
 
 
@@ -68,6 +68,16 @@ def test_an_organization_is_the_same_after_its_import(busy: World, run: Run) -> 
     assert {entry["action"] for entry in more} >= {"organization.add", "member.add", "data.import", "data.export"}
     assert [busy.seen_by(busy.ada, number) for number in (1, 2, 3)] == before
     assert busy.declare("The next one") == 4
+
+
+def test_an_incident_whose_project_was_removed_comes_along(busy: World, run: Run) -> None:
+    busy.apply("\n".join(line for line in ORGANIZATION.splitlines() if "slug: catalogue" not in line), prune=True)
+    assert run("export", "one.jsonl")[0] == 0
+    _forget(busy)
+    assert "3 incidents" in run("import", "one.jsonl")[1]
+    assert run("export", "two.jsonl")[0] == 0
+    one, two = ([line for line in _records(file) if line["type"] == "incident"] for file in ("one.jsonl", "two.jsonl"))
+    assert one == two and [incident["projects"] for incident in one] == [["checkout"], [], ["checkout"]]
 
 
 def test_members_changed_in_slack_stay_so(busy: World, run: Run) -> None:
