@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from storage.member_rows import SlackIds
 from storage.models import (
@@ -24,6 +24,8 @@ from storage.models import (
 )
 from storage.queries.digests import FileDigest, list_file_digests
 from storage.queries.slack_ids import get_ids_by_workspace
+
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,38 +160,39 @@ def find_organization(connection: Connection, slug: str) -> OrganizationState | 
 
 
 def _projects(connection: Connection, organization_id: int) -> list[ProjectRow]:
-    teams = (
-        select(func.array_agg(Team.slug))
-        .join(ProjectTeam, (ProjectTeam.organization_id == Team.organization_id) & (ProjectTeam.team_id == Team.id))
-        .where(ProjectTeam.organization_id == Project.organization_id, ProjectTeam.project_id == Project.id)
-        .scalar_subquery()
+    teams = _list_by(
+        connection,
+        select(ProjectTeam.project_id, func.array_agg(Team.slug))
+        .join(Team, (Team.organization_id == ProjectTeam.organization_id) & (Team.id == ProjectTeam.team_id))
+        .where(ProjectTeam.organization_id == organization_id)
+        .group_by(ProjectTeam.project_id),
     )
-    channels = (
-        select(func.array_agg(ProjectChannel.channel_id))
-        .where(ProjectChannel.organization_id == Project.organization_id, ProjectChannel.project_id == Project.id)
-        .scalar_subquery()
+    channels = _list_by(
+        connection,
+        select(ProjectChannel.project_id, func.array_agg(ProjectChannel.channel_id))
+        .where(ProjectChannel.organization_id == organization_id)
+        .group_by(ProjectChannel.project_id),
     )
     rows = connection.execute(
         select(
             Project.id,
             Project.slug,
             Project.name,
-            teams,
-            channels,
             Project.quiet_minutes,
             Project.storm_cards,
             Project.storm_within_s,
         ).where(Project.organization_id == organization_id)
     )
-    return [ProjectRow(i, s, n, frozenset(t or ()), frozenset(c or ()), *more) for i, s, n, t, c, *more in rows]
+    return [ProjectRow(i, s, n, teams.get(i, _NONE), channels.get(i, _NONE), *more) for i, s, n, *more in rows]
 
 
 def _members(connection: Connection, organization_id: int) -> list[MemberRow]:
-    teams = (
-        select(func.array_agg(Team.slug))
-        .join(MemberTeam, (MemberTeam.organization_id == Team.organization_id) & (MemberTeam.team_id == Team.id))
-        .where(MemberTeam.organization_id == Member.organization_id, MemberTeam.member_id == Member.id)
-        .scalar_subquery()
+    teams = _list_by(
+        connection,
+        select(MemberTeam.member_id, func.array_agg(Team.slug))
+        .join(Team, (Team.organization_id == MemberTeam.organization_id) & (Team.id == MemberTeam.team_id))
+        .where(MemberTeam.organization_id == organization_id)
+        .group_by(MemberTeam.member_id),
     )
     rows = connection.execute(
         select(
@@ -201,16 +204,24 @@ def _members(connection: Connection, organization_id: int) -> list[MemberRow]:
             Member.superuser,
             Member.date_removed,
             Member.changed_in_slack,
-            teams,
         )
         .where(Member.organization_id == organization_id)
         .order_by(Member.id)
     )
     ids = get_ids_by_workspace(connection, organization_id)
     return [
-        MemberRow(i, email, name, ids.get(i, slack), role, superuser, removed, in_slack, frozenset(in_teams or ()))
-        for i, email, name, slack, role, superuser, removed, in_slack, in_teams in rows
+        MemberRow(i, email, name, ids.get(i, slack), role, superuser, removed, in_slack, teams.get(i, _NONE))
+        for i, email, name, slack, role, superuser, removed, in_slack in rows
     ]
+
+
+def _list_by(connection: Connection, statement: Select[int, Sequence[str]]) -> dict[int, frozenset[str]]:
+    """What a statement lists for each id.
+
+    It is read once for all: looked up for each row, it takes a plan that is wrong while the tables are new to the
+    planner, and the square of the time.
+    """
+    return {id_: frozenset(listed) for id_, listed in connection.execute(statement)}
 
 
 def get_workspace_owners(connection: Connection, workspaces: Collection[str], organization_slug: str) -> dict[str, str]:
