@@ -251,19 +251,24 @@ def test_a_file_without_them_imports_and_one_with_them_adds_them_later(furnished
     assert "db is slow" in silenced and "disk is slow" not in silenced
 
 
+def _cut_off_before_incidents(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An import that ends when it comes to the incidents."""
+
+    def cut_off(*_: Any) -> None:
+        raise DatabaseAway("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Importer, "_import_incidents", cut_off)
+        assert run("import", "one.jsonl")[0] == 1
+
+
 def test_an_import_that_was_cut_off_behind_them_goes_on(
     furnished: World, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world = furnished
     run("export", "one.jsonl")
     _forget(world)
-    with monkeypatch.context() as patch:
-
-        def cut_off(*_: Any) -> None:
-            raise DatabaseAway("killed")
-
-        patch.setattr(Importer, "_import_incidents", cut_off)
-        assert run("import", "one.jsonl")[0] == 1
+    _cut_off_before_incidents(run, monkeypatch)
     code, out, _ = run("import", "one.jsonl")
     assert code == 0 and "2 digests" in out.splitlines()[1] and "3 incidents" in out.splitlines()[0]
     run("export", "two.jsonl")
@@ -297,13 +302,7 @@ def test_a_silence_stays_in_alertmanager_before_its_incident_is_imported(
         tx.execute(text("UPDATE silence SET alertmanager_id = 'there' WHERE date_ended IS NULL AND incident_id > 0"))
     run("export", "one.jsonl")
     _forget(world)
-    with monkeypatch.context() as patch:
-
-        def cut_off(*_: Any) -> None:
-            raise DatabaseAway("killed")
-
-        patch.setattr(Importer, "_import_incidents", cut_off)
-        assert run("import", "one.jsonl")[0] == 1
+    _cut_off_before_incidents(run, monkeypatch)
     for _ in range(2):
         with world.store.read() as connection:
             (there,) = list_standing_silences(connection)
