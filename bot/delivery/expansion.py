@@ -23,13 +23,15 @@ from storage.queries import (
     followed_filters,
     handoffs,
     notifications,
+    outbox_changes,
     owner_reminders,
     silence_holding,
     silences,
     storms,
+    subscriptions,
 )
 from storage.queries.destinations import LockedDestinations, Shown
-from storage.queries.expansion import Audience, Change, EntryChange, EntryChanged
+from storage.queries.outbox_changes import Audience, Change, EntryChange, EntryChanged
 from storage.values import NO_WORK, ActivityType, Status, Urgency, Work
 
 log = structlog.get_logger(__name__)
@@ -82,7 +84,7 @@ def _expand_some(
     try:
         with ExitStack() as spans, store.write() as tx:
             now = store.clock.now()
-            taken = expansion.take_changes(tx, of_alert=of_alert, most=most, now=now, alone=alone)
+            taken = outbox_changes.take_changes(tx, of_alert=of_alert, most=most, now=now, alone=alone)
             changes = taken.changes
             if changes:
                 links = taken.traceparents
@@ -111,7 +113,7 @@ def _expand_some(
             ]
             return Expanded(sum(one.count for one in singly), more=True, work=Work.POSTS)
         with store.write() as tx:
-            expansion.postpone_change(tx, changes[0], store.clock.now())
+            outbox_changes.postpone_change(tx, changes[0], store.clock.now())
         return Expanded(1, more=True, work=Work.ALERTS)
     metrics.expanded.inc(len(changes))
     if taken.frees_alerts:
@@ -157,7 +159,7 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
 
 def _get_known_audiences(tx: Connection, changes: Sequence[Change]) -> dict[int, Audience]:
     """Returns the audiences of the changes by their ids. Raises UnknownActivity."""
-    audiences = expansion.get_audiences(tx, changes)
+    audiences = outbox_changes.get_audiences(tx, changes)
     for found in audiences.values():
         if found.type is not None and found.type not in _KNOWN:
             raise UnknownActivity(found.type)
@@ -251,10 +253,10 @@ def _find_recipients(tx: Connection, change: EntryChange, audience: Audience) ->
     is_note = audience.type == ActivityType.HANDOFF and audience.has_comment
     if audience.deleted or (audience.type not in _NOTIFIED and not is_note):
         return {}
-    found = expansion.list_candidates(tx, change, audience.author_id)
+    found = outbox_changes.list_candidates(tx, change, audience.author_id)
     blind = [one.member_id for one in found if not one.sees]
     if blind:
-        expansion.unsubscribe_members(tx, change.organization_id, change.incident_id, blind)
+        subscriptions.unsubscribe_members(tx, change.organization_id, change.incident_id, blind)
     return {
         one.member_id: one.mention
         for one in found

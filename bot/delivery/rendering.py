@@ -27,13 +27,13 @@ from storage.member_rows import OfferState
 from storage.queries import (
     call_messages,
     direct_messages,
-    expansion,
     handoffs,
     join_requests,
     personal_digests,
     post_contents,
     posts,
     storm_contents,
+    subscriptions,
     summaries,
 )
 from storage.queries.access import list_managers
@@ -163,7 +163,7 @@ def _render_notification(
     if content is None or not target.incidents_on:
         return Drop()
     if content.incident is None:
-        expansion.unsubscribe_members(tx, post.organization_id, post.incident_id, [target.member_id or 0])
+        subscriptions.unsubscribe_members(tx, post.organization_id, post.incident_id, [target.member_id or 0])
         return Drop()
     follows = content.incident.subscribed and content.notify == "all"
     due_items = [item for item in content.entries if content.notify != "none" and (item.mention or follows)]

@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from storage.prepared import PreparedStatement
-from storage.queries.expansion import EntryChange
+from storage.queries.outbox_changes import EntryChange
 from storage.queries.summaries import find_summaries
 from storage.values import PostKind, Urgency
 

@@ -69,3 +69,12 @@ def unsubscribe(connection: Connection, organization_id: int, incident_id: int, 
             {"organization_id": organization_id, "incident_id": incident_id, "member_id": member_id},
         ).rowcount
     )
+
+
+def unsubscribe_members(tx: Connection, organization_id: int, incident_id: int, member_ids: Sequence[int]) -> None:
+    """Deletes the subscriptions of members who may no longer see the incident."""
+    tx.exec_driver_sql(
+        "DELETE FROM incident_subscription WHERE organization_id = %(organization_id)s"
+        " AND incident_id = %(incident_id)s AND member_id = ANY(%(ids)s)",
+        {"organization_id": organization_id, "incident_id": incident_id, "ids": list(member_ids)},
+    )

@@ -17,9 +17,9 @@ from bot.delivery.metrics import DeliveryMetrics
 from bot.incidents import lifecycle, lookup
 from storage.engine import Store
 from storage.models import Organization, ProjectChannel
-from storage.queries import expansion, notifications
+from storage.queries import notifications, outbox_changes
 from storage.queries import subscriptions as followers
-from storage.queries.expansion import Change
+from storage.queries.outbox_changes import Change
 from storage.rows import IncidentHead
 from storage.values import Status, StatusMethod, Work
 from tests.house import NOW, House, build
@@ -190,7 +190,7 @@ def test_what_an_alert_changes_does_not_wait_for_what_cannot_be_expanded(
     alert_sets(street.acme, incident, Status.CRITICAL)
     assert expand_next(street.store, METRICS, of_alert=True).count == 1, "the opening"
     with monkeypatch.context() as patch:
-        patch.setattr(expansion, "get_audiences", lambda *_: 1 / 0)
+        patch.setattr(outbox_changes, "get_audiences", lambda *_: 1 / 0)
         assert expand_next(street.store, METRICS, of_alert=False).count == 1
     assert expand_next(street.store, METRICS, of_alert=True).count == 1
 
