@@ -180,6 +180,7 @@ EXEMPT = {
 
 def _units(source: str, module: str) -> Iterator[tuple[str, str]]:
     """The statements of a module and the methods of its classes: name and source, without docstrings."""
+    lines = source.split("\n")  # not ast.get_source_segment, which would part the whole source for each
     for node in ast.parse(source).body:
         parts = node.body if isinstance(node, ast.ClassDef) else [node]
         prefix = f"{module}.{node.name}" if isinstance(node, ast.ClassDef) else module
@@ -191,7 +192,7 @@ def _units(source: str, module: str) -> Iterator[tuple[str, str]]:
                     body = [part]
                 case _:
                     continue
-            yield f"{prefix}.{name}", "\n".join(ast.get_source_segment(source, one) or "" for one in body)
+            yield f"{prefix}.{name}", "\n".join("\n".join(lines[one.lineno - 1 : one.end_lineno]) for one in body)
 
 
 def _reading(folder: Path) -> dict[str, bool]:
