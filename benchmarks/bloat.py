@@ -35,6 +35,7 @@ from storage.queries import (
     destinations,
     digest_fires,
     direct_messages,
+    expansion,
     handled_requests,
     incidents,
     leases,
@@ -222,10 +223,10 @@ class Worker(threading.Thread):
         with self._store.write() as tx:
             taken = tx.exec_driver_sql(_TAKE, {"most": 2 * BATCH}).all()
             ids = {row[0]: None for row in taken}
-            locked = destinations.lock_destinations(tx, ids, [], now, organization_ids=[self._organization_id]).ids
+            locked = destinations.lock_destinations(tx, ids, [], now, organization_ids=[self._organization_id])
             tx.exec_driver_sql(_MIRROR, {"ids": [row[1] for row in taken if row[1] is not None]})
-            direct_messages.redraw_newest(tx, [self._organization_id], list(ids), locked, now)
-            destinations.reschedule_destinations(tx, locked, now)
+            expansion.redraw_messages(tx, [self._organization_id], list(ids), locked, now)
+            destinations.reschedule_destinations(tx, locked.ids, now)
 
     def _send(self) -> None:
         now = self._now() + LATER

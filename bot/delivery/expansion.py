@@ -16,15 +16,12 @@ from bot.delivery.metrics import DeliveryMetrics
 from storage.engine import Store, trace_for
 from storage.errors import Contended, DatabaseAway, UnknownActivity
 from storage.queries import (
-    call_messages,
     destinations,
     direct_messages,
     expansion,
     followed_filters,
-    handoffs,
     notifications,
     outbox_changes,
-    owner_reminders,
     silence_holding,
     silences,
     storms,
@@ -143,14 +140,7 @@ def _expand(tx: Connection, changes: Sequence[Change], now: datetime, *, of_aler
     _create_thread_posts(tx, entries, audiences, now)
     _notify(tx, entries, audiences, recipients, locked, now)
     shown = {change.incident_id for change in changes if change.id in audiences}
-    if Shown.DIRECT_MESSAGES in locked.shown:
-        direct_messages.redraw_newest(tx, organization_ids, shown, locked.ids, now)
-    if Shown.CALLS in locked.shown:
-        call_messages.redraw_calls(tx, organization_ids, shown, locked.ids, now)
-    if Shown.OFFERS in locked.shown:
-        handoffs.redraw_messages(tx, organization_ids, incidents, locked.ids, now)
-    if Shown.REMINDERS in locked.shown:
-        owner_reminders.redraw_messages(tx, organization_ids, incidents, locked.ids, now)
+    expansion.redraw_messages(tx, organization_ids, shown, locked, now)
     if changed:
         direct_messages.redraw_messages_of_entries(tx, organization_ids, changed, now)
     destinations.reschedule_destinations(tx, locked.ids, now)

@@ -94,7 +94,8 @@ AND p.kind = '{PostKind.CALL}' AND (p.ts IS NOT NULL OR p.attempted_at IS NOT NU
 """  # noqa: S608 - composed of constants
 
 
-_REDRAW = PreparedStatement(
+# Has the messages that call for these incidents updated, as `redraw_messages` in storage/queries/expansion.py says.
+REDRAW = PreparedStatement(
     f"""
 UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL,
   urgency = CASE WHEN wanted_version > drawn_version THEN urgency ELSE {Urgency.NEWS:d} END,
@@ -116,22 +117,6 @@ FROM locked WHERE p.destination_id = locked.id AND {_SHOWS} RETURNING p.destinat
 """,  # noqa: S608 - composed of constants
     {"organization_ids": "bigint[]", "ids": "bigint[]", "member_id": "bigint", "now": "timestamptz"},
 )
-
-
-def redraw_calls(
-    tx: Connection,
-    organization_ids: Collection[int],
-    incident_ids: Collection[int],
-    locked: Collection[int],
-    now: datetime,
-) -> None:
-    """Makes the messages that call for these incidents due to be updated.
-
-    `locked` are the ids of the destinations that the caller has locked. Messages elsewhere were queued after that, and
-    so show the change already.
-    """
-    given = {"organization_ids": list(organization_ids), "ids": sorted(incident_ids), "locked": list(locked)}
-    _REDRAW.execute(tx, {**given, "now": now})
 
 
 def hurry_for_member(

@@ -107,7 +107,9 @@ def rank_message(tx: Connection, message: SentMessage, now: datetime) -> PostKin
     return PostKind(kind)
 
 
-_REDRAW_NEWEST = PreparedStatement(
+# Has the messages that show the state of these incidents updated, as `redraw_messages` in
+# storage/queries/expansion.py says.
+REDRAW = PreparedStatement(
     f"""
 UPDATE post p SET wanted_version = wanted_version + 1, date_done = NULL,
   urgency = CASE WHEN wanted_version > drawn_version THEN urgency ELSE {Urgency.NEWS:d} END,
@@ -121,22 +123,6 @@ WHERE p.organization_id = ANY(%(organization_ids)s) AND p.incident_id = ANY(%(id
 """,  # noqa: S608 - composed of constants
     {"organization_ids": "bigint[]", "ids": "bigint[]", "locked": "bigint[]", "now": "timestamptz"},
 )
-
-
-def redraw_newest(
-    tx: Connection,
-    organization_ids: Collection[int],
-    incident_ids: Collection[int],
-    locked: Collection[int],
-    now: datetime,
-) -> None:
-    """Makes the messages that show the state of these incidents due.
-
-    `locked` are the ids of the destinations that the caller has locked. Messages elsewhere were queued after that, and
-    so show the change already.
-    """
-    given = {"organization_ids": list(organization_ids), "ids": sorted(incident_ids), "locked": list(locked)}
-    _REDRAW_NEWEST.execute(tx, {**given, "now": now})
 
 
 def redraw_messages_of_entries(
@@ -186,7 +172,7 @@ HURRY = PreparedStatement(
 def hurry_for_member(tx: Connection, organization_id: int, incident_id: int, member_id: int, now: datetime) -> None:
     """Has the messages that show a member the state of an incident updated before others: the member waits for it.
 
-    This is besides `redraw_newest`, which updates them in any case. Nobody waits here for delivery: a conversation that
+    This is besides `REDRAW`, which updates them in any case. Nobody waits here for delivery: a conversation that
     it has locked is left out.
     """
     given = {"organization_id": organization_id, "incident_id": incident_id, "member_id": member_id, "now": now}

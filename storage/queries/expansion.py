@@ -1,4 +1,4 @@
-"""Posts that show changes in channels: creates cards and the messages in their threads."""
+"""Posts that show changes: creates cards and the messages in their threads, has direct messages updated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from storage.prepared import PreparedStatement
-from storage.queries.destinations import LockedDestinations
+from storage.queries import call_messages, direct_messages, handoffs, owner_reminders
+from storage.queries.destinations import LockedDestinations, Shown
 from storage.queries.home_workspaces import workspace_of_channel
 from storage.queries.outbox_changes import EntryChange
 from storage.queries.places import places_of_incident
@@ -177,3 +178,28 @@ def create_thread_posts(
         f" AND p.activity_id = e.activity_id AND p.kind = '{PostKind.AMENDMENT}'",
         parameters,
     )
+
+
+_REDRAWS = {
+    Shown.DIRECT_MESSAGES: direct_messages.REDRAW,
+    Shown.CALLS: call_messages.REDRAW,
+    Shown.OFFERS: handoffs.REDRAW,
+    Shown.REMINDERS: owner_reminders.REDRAW,
+}
+
+
+def redraw_messages(
+    tx: Connection,
+    organization_ids: Collection[int],
+    incident_ids: Collection[int],
+    locked: LockedDestinations,
+    now: datetime,
+) -> None:
+    """Has the direct messages about these incidents updated, in the destinations that the caller has locked.
+
+    Messages elsewhere were queued after that, and so show the change already.
+    """
+    given = {"organization_ids": list(organization_ids), "ids": sorted(incident_ids), "locked": locked.ids, "now": now}
+    for shown, statement in _REDRAWS.items():
+        if shown in locked.shown:
+            statement.execute(tx, given)

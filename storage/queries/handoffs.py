@@ -156,7 +156,8 @@ def lapse_next(tx: Connection, now: datetime) -> tuple[HandoffHead, list[int]] |
     return None if head is None else (head, sorted(row[2] for row in rows))
 
 
-_REDRAW = PreparedStatement(
+# Has the messages that offer these incidents updated, as `redraw_messages` in storage/queries/expansion.py says.
+REDRAW = PreparedStatement(
     "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s"
     " FROM handoff_item i JOIN handoff h ON h.organization_id = i.organization_id AND h.id = i.handoff_id"
     " WHERE i.organization_id = ANY(%(organization_ids)s) AND i.incident_id = ANY(%(ids)s)"
@@ -165,22 +166,6 @@ _REDRAW = PreparedStatement(
     " AND p.destination_id = ANY(%(locked)s)",
     {"organization_ids": "bigint[]", "ids": "bigint[]", "locked": "bigint[]", "now": "timestamptz"},
 )
-
-
-def redraw_messages(
-    tx: Connection,
-    organization_ids: Collection[int],
-    incident_ids: Collection[int],
-    locked: Collection[int],
-    now: datetime,
-) -> None:
-    """Has the messages that offer these incidents updated.
-
-    `locked` are the ids of the destinations that the caller has locked. Messages elsewhere were queued after that, and
-    so show the change already.
-    """
-    given = {"organization_ids": list(organization_ids), "ids": sorted(incident_ids), "locked": list(locked)}
-    _REDRAW.execute(tx, {**given, "now": now})
 
 
 def list_owned(connection: Connection, organization_id: int, owner_id: int, most: int) -> list[tuple[int, int]]:

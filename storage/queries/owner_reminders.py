@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -109,31 +109,15 @@ def set_reminder(tx: Connection, due: DueReminder, *, step: int, due_at: datetim
     )
 
 
-def redraw_messages(
-    tx: Connection,
-    organization_ids: Collection[int],
-    incident_ids: Collection[int],
-    locked: Collection[int],
-    now: datetime,
-) -> None:
-    """Has the messages that ask about these incidents updated.
-
-    `locked` are the ids of the destinations that the caller has locked. Messages elsewhere were queued after that, and
-    so show the change already.
-    """
-    tx.exec_driver_sql(
-        "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM owner_reminder r"
-        " WHERE r.organization_id = ANY(%(organization_ids)s) AND r.incident_id = ANY(%(ids)s)"
-        " AND p.organization_id = r.organization_id AND p.key = r.post_key AND p.date_done IS NULL"
-        "   AND (p.ts IS NOT NULL OR p.attempted_at IS NOT NULL)"
-        " AND p.destination_id = ANY(%(locked)s)",
-        {
-            "organization_ids": list(organization_ids),
-            "ids": sorted(incident_ids),
-            "locked": list(locked),
-            "now": now,
-        },
-    )
+# Has the messages that ask about these incidents updated, as `redraw_messages` in storage/queries/expansion.py says.
+REDRAW = PreparedStatement(
+    "UPDATE post p SET wanted_version = p.wanted_version + 1, due_at = %(now)s FROM owner_reminder r"
+    " WHERE r.organization_id = ANY(%(organization_ids)s) AND r.incident_id = ANY(%(ids)s)"
+    " AND p.organization_id = r.organization_id AND p.key = r.post_key AND p.date_done IS NULL"
+    "   AND (p.ts IS NOT NULL OR p.attempted_at IS NOT NULL)"
+    " AND p.destination_id = ANY(%(locked)s)",
+    {"organization_ids": "bigint[]", "ids": "bigint[]", "locked": "bigint[]", "now": "timestamptz"},
+)
 
 
 _CONTENT = f"""

@@ -12,7 +12,8 @@ import pytest
 from bot.digests.owner_reminders import remind_owners
 from bot.intake.tokens import Source
 from sandbox import SeenMessage
-from storage.queries import destinations, owner_reminders
+from storage.queries import destinations, expansion
+from storage.queries.destinations import LockedDestinations, Shown
 from storage.values import Work
 from tests.stories.conftest import ORGANIZATION, Deliver, World
 from tests.stories.test_cards import cards
@@ -143,13 +144,16 @@ def test_a_message_that_was_sent_while_a_change_was_expanded_does_not_wait_for_a
         ids = list(tx.exec_driver_sql("SELECT id FROM incident").scalars())
         organization_ids = list(tx.exec_driver_sql("SELECT id FROM organization").scalars())
         # Its conversation was not locked before.
-        owner_reminders.redraw_messages(tx, organization_ids, ids, [], owned.store.clock.now())
+        locked = LockedDestinations([], {}, frozenset({Shown.REMINDERS}))
+        expansion.redraw_messages(tx, organization_ids, ids, locked, owned.store.clock.now())
     owned.rest()
     with owned.store.write() as tx:
         tx.exec_driver_sql("UPDATE incident SET status = 20")
-        locked = list(tx.exec_driver_sql("SELECT id FROM destination FOR NO KEY UPDATE").scalars())
-        owner_reminders.redraw_messages(tx, organization_ids, ids, locked, owned.store.clock.now())
-        destinations.reschedule_destinations(tx, locked, owned.store.clock.now())
+        locked = destinations.lock_destinations(
+            tx, dict.fromkeys(ids), [], owned.store.clock.now(), organization_ids=organization_ids
+        )
+        expansion.redraw_messages(tx, organization_ids, ids, locked, owned.store.clock.now())
+        destinations.reschedule_destinations(tx, locked.ids, owned.store.clock.now())
     owned.bot.delivery.wake(Work.POSTS)
     message.wait_for(lambda m: "Critical" in m.text)
 
