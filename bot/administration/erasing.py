@@ -50,11 +50,15 @@ def check_erasable(connection: Connection, organization_id: int, person: Erasabl
     row = retention.get_retention(connection, organization_id)
     if row.legal_hold:
         raise NotErasable(f"{row.slug} is on legal hold, so nobody is erased until it ends")
-    if not person.removed:
-        raise NotErasable(
-            f"{person.name} is a member. Take them out of the organization file and apply it with --prune, or remove"
-            " them in Slack with `member remove`; then erase them"
-        )
+    if person.id:  # somebody may have added them again since they were found, or erased them
+        now = erasing.list_erasable(connection, organization_id, [person.id])
+        if not now:
+            raise NotErasable(f"{person.name} is erased already")
+        if not now[0].removed:
+            raise NotErasable(
+                f"{person.name} is a member. Take them out of the organization file and apply it with --prune, or"
+                " remove them in Slack with `member remove`; then erase them"
+            )
     if teams := erasing.list_calling_teams(connection, organization_id, person.email):
         raise NotErasable(f"the team {teams[0]} still calls {person.email}; change its calls first")
     if held := erasing.list_held_incidents(connection, organization_id, person.id):

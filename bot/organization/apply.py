@@ -22,7 +22,7 @@ from storage.queries import organization as stored
 from storage.queries import organization_changes as changes
 from storage.queries.home_workspaces import find_home
 from storage.queries.organization import OrganizationState
-from storage.values import Status, StatusMethod
+from storage.values import Role, Status, StatusMethod
 
 
 class NotApplicable(ValueError):
@@ -34,6 +34,7 @@ class NotApplicable(ValueError):
 
 
 BY_FILE = Actor(AuditOrigin.FILE)
+_MOST_NAMED = 5  # in a sentence
 
 
 def apply(
@@ -63,6 +64,8 @@ def _plan(connection: Connection, file: OrganizationFile, *, prune: bool) -> tup
     check_workspaces(connection, file)
     result = compare(state, file, prune=prune)
     _check_workspaces_of_members(state, file, result)
+    if state is not None:
+        _check_owners(state, file, result)
     if file.digests and not (entry.workspaces or (state and state.workspaces)):
         raise NotApplicable("digests: a digest is posted in Slack, and organization.workspaces names no workspace")
     _add_consequences(connection, state, result)
@@ -96,6 +99,31 @@ def _check_workspaces_of_members(state: OrganizationState | None, file: Organiza
             raise NotApplicable(
                 f"members[{position}].slack.{workspace}: the organization has no workspace {workspace}; {hint}"
             )
+
+
+def _check_owners(state: OrganizationState, file: OrganizationFile, result: Plan) -> None:
+    """Raises NotApplicable if the organization has owners and would have none."""
+    owners = [one for one in state.members if one.role == Role.OWNER and one.removed is None]
+    if not owners or _has_owner_after(state, result):
+        return
+    demoted = {result.members_changed.get(one.id, {}).get("email", one.email) for one in owners}
+    field = next((f"members[{i}].role" for i, one in enumerate(file.members) if one.email in demoted), "members")
+    named = ", ".join(one.email for one in owners[:_MOST_NAMED])
+    raise NotApplicable(
+        f"{field}: {state.slug} would have no owner without {named}; leave one owner, or make another member an owner"
+    )
+
+
+def _has_owner_after(state: OrganizationState, result: Plan) -> bool:
+    """Whether somebody is an owner once the plan is carried out."""
+    if any(values["role"] == Role.OWNER for values in result.members_added):
+        return True
+    removed = frozenset(result.members_removed)
+    for member in state.members:
+        after = {"role": member.role, "date_removed": member.removed, **result.members_changed.get(member.id, {})}
+        if member.id not in removed and after["date_removed"] is None and after["role"] == Role.OWNER:
+            return True
+    return False
 
 
 def _add_consequences(connection: Connection, state: OrganizationState | None, result: Plan) -> None:

@@ -239,6 +239,17 @@ def test_a_wrong_file_tells_every_mistake_and_changes_nothing(run: Run) -> None:
     assert run("apply", "acme.yaml").out.startswith("added    organization acme")
 
 
+@pytest.mark.usefixtures("store")
+def test_a_file_that_takes_the_last_owner_is_refused(run: Run) -> None:
+    run("apply", "acme.yaml")
+    Path("bad.yaml").write_text(ACME.replace("role: owner", "role: manager"), encoding="utf-8")
+    for options in ((), ("--dry-run",), ("--prune",)):
+        ran = run("apply", "bad.yaml", *options)
+        assert (ran.code, ran.out) == (2, "")
+        assert "members[0].role: acme would have no owner without ada@acme.test;" in ran.err
+    assert run("apply", "acme.yaml").out == "Nothing to do: acme is as the file says.\n"
+
+
 def test_a_token_is_shown_once_and_kept_as_a_hash(store: Store, run: Run) -> None:
     run("apply", "acme.yaml")
     ran = run("token", "create", "--organization", "acme", "--project", "checkout", "--source", "events")

@@ -40,7 +40,11 @@ def company(teams: int, *, names: str = "", shift: int = 0) -> OrganizationFile:
     return parse("\n".join(lines), "acme.yaml")
 
 
-SMALL = parse("organization: {slug: acme, name: Acme, workspaces: [T0001]}", "acme.yaml")
+SMALL = parse(
+    "organization: {slug: acme, name: Acme, workspaces: [T0001]}\n"
+    "members: [{email: m0@acme.test, name: M0, slack: U00000, role: owner}]",
+    "acme.yaml",
+)
 Statement = tuple[str, Any]
 
 
@@ -61,7 +65,7 @@ def counted(store: Store) -> Iterator[list[Statement]]:
 
 
 def life(store: Store, teams: int) -> list[int]:
-    """How many statements each of these takes: all is new, nothing is, all changes, all goes.
+    """How many statements each of these takes: all is new, nothing is, all changes, all but the owner goes.
 
     SQLAlchemy adds a thousand new rows in a statement, and none of these has more.
     """

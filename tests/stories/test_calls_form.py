@@ -119,7 +119,7 @@ def test_the_file_counts_where_it_names_the_calls(world: World) -> None:
 
 def test_others_only_read_and_only_teams_that_they_see(world: World) -> None:
     pressed = world.shown(world.ask(world.ada, "calls"))
-    world.apply(ORGANIZATION.replace("role: owner", "role: admin"))
+    world.apply(ORGANIZATION.replace("role: owner", "role: admin").replace("role: manager", "role: owner"))
     world.ada.press(pressed, "Edit")
     world.ada.wait_for_message(world.cast.checkout, containing="Only managers and owners can change the calls")
     answer = world.ask(world.ben, "calls TEAM:search").text

@@ -105,6 +105,21 @@ def test_an_erasing_that_was_cut_off_is_begun_again(gone: World, run: Run, monke
     assert find_everywhere(gone, "Ben Tal", "ben@acme.test") == []
 
 
+def test_who_becomes_a_member_again_meanwhile_is_not_erased(
+    gone: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = erasing._erase_calls
+
+    def add_again(*args: Any) -> None:
+        real(*args)
+        change(gone, gone.dan, f"member add {gone.ben.mention} team:payments", "Add member")
+
+    monkeypatch.setattr(erasing, "_erase_calls", add_again)
+    code, _, err = run("erase", "ben@acme.test")
+    assert code == 2 and "PERSON: Ben Tal is a member." in err
+    assert "Ben Tal" in gone.ask(gone.ben, "whoami").text
+
+
 def test_nobody_else_is_changed(gone: World, run: Run) -> None:
     # Names and addresses in which Ben's are found, too.
     gone.apply(WITHOUT_BEN.replace("cyn@acme.test, name: Cyn Roe", "big.ben@acme.test, name: Ben Talbot"))
