@@ -133,7 +133,7 @@ class DueStep:
     silenced_until: datetime | None  # None: no silence holds the incident
     incidents_on: bool
     workspace_id: str | None  # None: the organization has no workspace
-    may_be_held: bool  # a silence is still to be compared with the incident
+    has_silences: bool  # its organization has silences in force
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,14 @@ class UnfinishedHold:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherSilence:
+    """Another silence in force of the same alert."""
+
+    id: int
+    ends: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class NewSilence:
     """A silence that was made."""
 
@@ -86,6 +94,7 @@ class NewSilence:
     incident: IncidentHead
     ends: datetime
     held: Held
+    longer: OtherSilence | None  # holds the incident, because it ends later
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +120,6 @@ class UnfinishedEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class OtherSilence:
-    """A silence that is still in force when another one of the same alert ends."""
-
-    id: int
-    ends: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class EndedSilence:
     """A silence that ended, with what it held back."""
 
@@ -127,10 +128,8 @@ class EndedSilence:
     seen: HeldBack  # what of it the one who ended it sees
     others: Sequence[OtherSilence]  # in force, for the same alerts; the one that ends last before the others
     more: bool = False  # whether it still holds incidents, which the worker releases
-    by: str | None = (
-        None  # name of who ended it, if that was neither its maker nor its time, and the worker tells of it
-    )
-    released: int = 0  # incidents, in the transaction that ended it
+    # Name of who ended it, if that was neither its maker nor its time, and the worker tells of it.
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ class ActivityType(IntEnum):
     # Those of our own start at FIRST_OWN_TYPE; 103 and 104 are reserved for merges and pins.
     OWNER = 100
     CALL = 101
-    SILENCE = 102  # value: 1 when a silence began to hold the incident, 0 when it ended
+    SILENCE = 102  # `value` is a SilenceStep
     ACKNOWLEDGED = 105
     UNHEARD = 107  # nothing was heard from the owner; `value` is for how many minutes
     HANDOFF = 106  # `value` is a HandoffStep; who owns it after and before, if it is accepted
@@ -47,6 +47,14 @@ class ActivityType(IntEnum):
 
 # `value` of an OWNER entry: the owner before had offered it, and is told who took it over by another message.
 BY_HANDOFF = 1
+
+
+class SilenceStep(IntEnum):
+    """What an entry of the log about a silence records. An earlier version reads CHANGED as BEGAN."""
+
+    ENDED = 0
+    BEGAN = 1
+    CHANGED = 2  # another silence holds the incident from now on, so it lasts longer or less long
 
 
 class HandoffStep(IntEnum):

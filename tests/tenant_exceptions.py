@@ -54,8 +54,8 @@ _REASONS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "retention.list_retentions": ("organization",),
         "silence_holding.lock_unfinished_end": ("silence",),
         "silence_holding.lock_unfinished_hold": ("silence",),
-        "silences.lock_blind_silences": ("silence",),
-        "silences.lock_due_silences": ("silence",),
+        "silences.lock_blind_silence": ("silence",),
+        "silences.lock_due_silence": ("silence",),
         "storms.lock_calm": ("destination", "storm"),
     },
     "serves conversations that delivery has leased, or whose rows the transaction has locked, whoever's they are": {

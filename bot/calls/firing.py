@@ -79,11 +79,11 @@ def fire_batch(tx: Connection, now: datetime, *, most: int = BATCH) -> Sequence[
     due = calls.lock_due_steps(tx, now, most)
     if not due:
         return None
-    late: dict[int, set[int]] = {}  # incidents by organization
+    unheld: dict[int, set[int]] = {}  # incidents by organization
     for step in due:
-        if step.may_be_held:
-            late.setdefault(step.key.organization_id, set()).add(step.key.incident_id)
-    held = [silences.hold_before_call(tx, organization_id, ids, now) for organization_id, ids in sorted(late.items())]
+        if step.has_silences and step.silenced_until is None:
+            unheld.setdefault(step.key.organization_id, set()).add(step.key.incident_id)
+    held = [silences.hold_before_call(tx, organization_id, ids, now) for organization_id, ids in sorted(unheld.items())]
     if any(held):
         due = calls.lock_due_steps(tx, now, most)
     with tracing.span("calls due", steps=len(due)):

@@ -12,19 +12,18 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from bot.incidents.silences import end_blind_silences, end_due_silences, go_on_holding, go_on_releasing
+from bot.incidents.silences import end_blind_silence, end_due_silence, go_on_holding, go_on_releasing
 from bot.people.notices import notify_maker
 from storage.engine import Store
 from storage.silence_rows import EndedSilence
 
 BLIND_EVERY = timedelta(minutes=1)
-BATCH = 50  # silences in one transaction
 BATCHES_AT_ONCE = 5  # of incidents, before digests and other work of the thread have their turn
 
 
 def end_due(store: Store, now: datetime) -> int:
     """Ends all silences that are due, and returns how many. Raises DatabaseAway, Contended."""
-    return _end_all(store, now, end_due_silences)
+    return _end_all(store, now, end_due_silence)
 
 
 def end_blind(store: Store, now: datetime) -> int:
@@ -32,33 +31,41 @@ def end_blind(store: Store, now: datetime) -> int:
 
     It looks at all that are in force, so not every tick does it. Raises DatabaseAway, Contended.
     """
-    return _end_all(store, now, end_blind_silences)
+    return _end_all(store, now, end_blind_silence)
 
 
-def _end_all(store: Store, now: datetime, end: Callable[[Connection, datetime, int], list[EndedSilence]]) -> int:
+def _end_all(store: Store, now: datetime, end: Callable[[Connection, datetime], EndedSilence | None]) -> int:
     count = 0
     while True:
         with store.write() as tx:
-            ended = end(tx, now, BATCH)
-            for one in ended:
-                notify_maker(tx, one, now)
-        count += len(ended)
-        if len(ended) < BATCH:
-            return count
+            ended = end(tx, now)
+            if ended is None:
+                return count
+            notify_maker(tx, ended, now)
+        count += 1
 
 
-def go_on(store: Store, now: datetime) -> bool:
-    """Holds and releases more of the incidents of silences. Returns whether there may be others.
+def hold_more(store: Store, now: datetime) -> bool:
+    """Has silences hold more of the incidents that they match. Returns whether there may be others.
 
     Raises DatabaseAway, Contended.
     """
     for _ in range(BATCHES_AT_ONCE):
         with store.write() as tx:
-            held = go_on_holding(tx, now)
+            if not go_on_holding(tx, now):
+                return False
+    return True
+
+
+def release_more(store: Store, now: datetime) -> bool:
+    """Has silences that ended release more of their incidents. Returns whether there may be others.
+
+    Raises DatabaseAway, Contended.
+    """
+    for _ in range(BATCHES_AT_ONCE):
         with store.write() as tx:
             released = go_on_releasing(tx, now)
-            if released is not None:
-                notify_maker(tx, released, now, by=released.by)
-        if not held and released is None:
-            return False
+            if released is None:
+                return False
+            notify_maker(tx, released, now, by=released.by)
     return True

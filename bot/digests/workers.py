@@ -25,7 +25,7 @@ from bot.digests.pausing import settle_posted
 from bot.digests.publisher import LEASE_S, Publisher
 from bot.digests.scheduler import fire_due
 from bot.digests.sending import SendingRenderer
-from bot.digests.silence_ends import BLIND_EVERY, end_blind, end_due, go_on
+from bot.digests.silence_ends import BLIND_EVERY, end_blind, end_due, hold_more, release_more
 from bot.messages.blocks import Message
 from bot.people.identity import Identity
 from bot.saturation import PoolUse
@@ -79,7 +79,10 @@ class DigestWorkers:
         self._sending = SendingRenderer(self._metrics)
         self._free_publishers = threading.BoundedSemaphore(PUBLISHERS)
         self._kinds: tuple[tuple[Work, Callable[[datetime], object]], ...] = (
-            (Work.SILENCES, self._do_silences),
+            (Work.SILENCES, lambda now: end_due(store, now)),
+            # One that is busy or fails does not hold up the other. Who waits for cards and calls goes first.
+            (Work.SILENCES, lambda now: self._go_on_with_silences(release_more, now)),
+            (Work.SILENCES, lambda now: self._go_on_with_silences(hold_more, now)),
             (ALL_WORK, self._end_blind),
             (Work.OFFERS, lambda now: end_lapsed_offers(store, now)),
             (Work.REMINDERS, lambda now: remind_owners(store, now)),
@@ -166,8 +169,7 @@ class DigestWorkers:
         if problem is not None:
             raise problem
 
-    def _do_silences(self, now: datetime) -> None:
-        end_due(self._store, now)
+    def _go_on_with_silences(self, go_on: Callable[[Store, datetime], bool], now: datetime) -> None:
         if go_on(self._store, now):
             self._signal.wake(Work.SILENCES)
 

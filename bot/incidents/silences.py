@@ -1,7 +1,8 @@
 """Silences: alerts that make no cards until a moment that is always given. Their incidents are recorded all the same.
 
 Whoever sees an incident may silence its alert, and may end any silence of a project that they see. A silence holds only
-incidents that its maker sees. Of several silences that match an incident, the one that ends last holds it.
+incidents that its maker sees. Of several silences that match an incident, the one that ends last holds it. Where that
+one is ended before its time, another one holds the incident in the same transaction.
 
 A silence is in force, or has ended, as a whole. It may match a hundred thousand open incidents: who makes or ends it
 has those of one batch held or released, and the worker goes on with the others. Each incident is released with its log
@@ -24,7 +25,7 @@ from bot.incidents.plain_text import disable_formatting
 from bot.incidents.silence_times import find_end_of_day
 from bot.incidents.words import shorten
 from storage.audit_rows import AuditAction, AuditChange
-from storage.queries import calls, outbox
+from storage.queries import activity, calls, outbox
 from storage.queries import silence_holding as holding
 from storage.queries import silences as queries
 from storage.rows import IncidentHead
@@ -38,6 +39,7 @@ from storage.silence_rows import (
     SilencedAlert,
     SilenceRow,
 )
+from storage.values import ActivityType, SilenceStep
 
 USAGE = "silence N DURATION|until:… [reason]"
 END_USAGE = "silence end ID"
@@ -119,7 +121,10 @@ def silence_alert(
         now=now,
     )
     record_new(tx, access, silence_id, now)
-    return NewSilence(silence_id, incident, ends, hold_matching(tx, access.organization_id, silence_id, now))
+    held = hold_matching(tx, access.organization_id, silence_id, now)
+    holder = queries.find_holder(tx, access.organization_id, incident.id)
+    longer = holder if holder is not None and holder.id != silence_id else None
+    return NewSilence(silence_id, incident, ends, held, longer)
 
 
 def record_new(tx: Connection, access: Access, silence_id: int, now: datetime) -> None:
@@ -175,7 +180,7 @@ def go_on_holding(tx: Connection, now: datetime) -> bool:
 
 
 def hold_before_call(tx: Connection, organization_id: int, incident_ids: Collection[int], now: datetime) -> bool:
-    """Has silences hold incidents that they will be compared with later. Returns whether that changed anything."""
+    """Has silences hold incidents that they have not been compared with yet. Returns whether that changed anything."""
     held = holding.hold_incidents(tx, organization_id, incident_ids, now)
     outbox.redraw_cards(tx, organization_id, held, now)
     return bool(held)
@@ -199,17 +204,19 @@ def end_silence(tx: Connection, access: Access, silence_id: int, now: datetime) 
     return _end(tx, silence, now, access)
 
 
-def end_due_silences(tx: Connection, now: datetime, most: int) -> list[EndedSilence]:
-    """Ends at most `most` silences whose time has come, without those that another replica is ending."""
-    return _end_all(tx, queries.lock_due_silences(tx, now, most), now)
+def end_due_silence(tx: Connection, now: datetime) -> EndedSilence | None:
+    """Ends a silence whose time has come; None if there is none but those that other replicas are ending."""
+    silence = queries.lock_due_silence(tx, now)
+    return None if silence is None else _end(tx, silence, now)
 
 
-def end_blind_silences(tx: Connection, now: datetime, most: int) -> list[EndedSilence]:
-    """Ends at most `most` silences that hold nothing any more, because their maker no longer sees their project.
+def end_blind_silence(tx: Connection, now: datetime) -> EndedSilence | None:
+    """Ends a silence that holds nothing any more, because its maker no longer sees its project; None without any.
 
     What burns gets its card then.
     """
-    return _end_all(tx, queries.lock_blind_silences(tx, most), now)
+    silence = queries.lock_blind_silence(tx)
+    return None if silence is None else _end(tx, silence, now)
 
 
 def go_on_releasing(tx: Connection, now: datetime) -> EndedSilence | None:
@@ -218,10 +225,10 @@ def go_on_releasing(tx: Connection, now: datetime) -> EndedSilence | None:
     if found is None:
         return None
     silence = found.silence
-    held = holding.list_to_release(tx, silence, found.ended_by, now, None, after=found.after, most=holding.BATCH)
+    held = holding.lock_held(tx, silence, after=found.after)
     more = len(held) == holding.BATCH
     holding.set_release_after(tx, silence, held[-1].id if more else None)
-    counted = _count(_release(tx, silence.organization_id, held, now))
+    counted = _count(_release(tx, silence.organization_id, held, found.ended_by, now))
     total = found.released + counted
     if more:
         holding.add_released(tx, silence, counted)
@@ -234,37 +241,22 @@ def end_followed(tx: Connection, organization_id: int, silence_id: int, now: dat
     return None if silence is None else _end(tx, silence, now)
 
 
-def _end_all(tx: Connection, silences: Sequence[SilenceRow], now: datetime) -> list[EndedSilence]:
-    """Ends silences, which release together what one of them would in a transaction."""
-    room = holding.BATCH
-    ended = []
-    for silence in silences:
-        ended.append(_end(tx, silence, now, most=room))
-        room -= ended[-1].released
-    return ended
+def _end(tx: Connection, silence: SilenceRow, now: datetime, by: Access | None = None) -> EndedSilence:
+    """Ends a silence, and releases a batch of the incidents that it holds. The worker releases the others.
 
-
-def _end(
-    tx: Connection, silence: SilenceRow, now: datetime, by: Access | None = None, *, most: int | None = None
-) -> EndedSilence:
-    """Ends a silence, and releases up to `most` of the incidents that it holds (None: a batch).
-
-    The worker releases the others.
+    A transaction ends one silence: it locks incidents by their ids, before anything that is about them.
     """
-    most = holding.BATCH if most is None else most
     project_ids = by.project_ids if by else None
     member_id = by.member_id if by else None
-    held = holding.list_to_release(tx, silence, member_id, now, project_ids, after=0, most=most)
-    more = len(held) == most
-    after = held[-1].id if held else 0
-    holding.end_silence(tx, silence, member_id, now, release_after=after if more else None)
-    without_card = _release(tx, silence.organization_id, held, now)
+    held = holding.lock_held(tx, silence, project_ids)
+    more = len(held) == holding.BATCH
+    holding.end_silence(tx, silence, member_id, now, release_after=held[-1].id if more else None)
+    without_card = _release(tx, silence.organization_id, held, member_id, now)
     held_back = _count(without_card)
     if more:
         holding.add_released(tx, silence, held_back)
     seen = _count([one for one in without_card if one.seen])
-    others = _list_others(tx, silence, now, project_ids, more=more)
-    return EndedSilence(silence, held_back, seen, others, more, released=len(held))
+    return EndedSilence(silence, held_back, seen, _list_others(tx, silence, now, project_ids, more=more), more)
 
 
 def _list_others(
@@ -274,14 +266,43 @@ def _list_others(
     return () if more else holding.list_others(tx, silence, now, project_ids)
 
 
-def _release(tx: Connection, organization_id: int, held: Sequence[HeldIncident], now: datetime) -> list[HeldIncident]:
-    """Has other silences hold what an ended one no longer holds. Returns what none does and has no card."""
+def _release(
+    tx: Connection, organization_id: int, held: Sequence[HeldIncident], member_id: int | None, now: datetime
+) -> list[HeldIncident]:
+    """Has other silences hold what an ended one no longer holds. Returns what none does and has no card.
+
+    The member ended it; None: its time has come.
+    """
     still_open = [one.id for one in held if one.is_open]
-    holding.hold_incidents(tx, organization_id, still_open, now)
+    holding.hold_incidents(tx, organization_id, still_open, now, logs=False)
     still_held = queries.find_held(tx, organization_id, still_open)  # also by what an expansion has just found
-    outbox.redraw_cards(tx, organization_id, still_open, now)
+    _log(tx, organization_id, [id_ for id_ in still_open if id_ not in still_held], SilenceStep.ENDED, member_id, now)
+    if member_id is not None:  # the one that ends last held them, so they are silenced less long
+        _log(tx, organization_id, sorted(still_held), SilenceStep.CHANGED, member_id, now)
+    # Steps are locked before posts, as whoever makes calls does.
     calls.resume(tx, {(organization_id, one.id): now for one in held if one.is_open and one.id not in still_held})
+    outbox.redraw_cards(tx, organization_id, still_open, now)
     return [one for one in held if not one.has_card and one.id not in still_held]
+
+
+def _log(
+    tx: Connection,
+    organization_id: int,
+    incident_ids: Sequence[int],
+    step: SilenceStep,
+    member_id: int | None,
+    now: datetime,
+) -> None:
+    activity.insert_activities(
+        tx,
+        organization_id,
+        incident_ids,
+        ActivityType.SILENCE,
+        now=now,
+        member_id=member_id,
+        value=step,
+        notify=False,
+    )
 
 
 def _count(held: Sequence[HeldIncident]) -> HeldBack:

@@ -30,7 +30,7 @@ from bot.messages.call_entries import render_call_entry, render_next_call
 from bot.messages.comments import render_comment
 from bot.messages.ownership import render_handoff_step, render_owner_change, render_unheard
 from storage.rows import ActivityEntry, Cursor, IncidentDetails, IncidentLine, IncidentPage, Mentions, Owner
-from storage.values import ActivityType, Status
+from storage.values import ActivityType, SilenceStep, Status
 
 STATUS_NAMES = {
     Status.OPEN: "Open",
@@ -349,6 +349,17 @@ def render_entry(entry: ActivityEntry, mentions: Mentions, comment_length: int) 
     return text
 
 
+def _render_silence_step(entry: ActivityEntry) -> str:
+    who = bold(escape(entry.author)) if entry.author else None
+    match entry.value:
+        case SilenceStep.BEGAN:
+            return f"{who} silenced its alert" if who else "Its alert was silenced in Alertmanager"
+        case SilenceStep.CHANGED:
+            return f"{who or 'Alertmanager'} changed how long its alert is silenced"
+        case _:
+            return f"{who} ended the silence" if who else "The silence ended"
+
+
 def render_entry_sentence(entry: ActivityEntry) -> str:
     """Who did what (mrkdwn), without the comment."""
     who = bold(escape(entry.author)) if entry.author else "The alert"
@@ -361,12 +372,8 @@ def render_entry_sentence(entry: ActivityEntry) -> str:
             return f"{bold(escape(entry.author or 'Someone'))} commented"
         case ActivityType.STATUS_CHANGE:
             return f"{who} {_render_change(entry)}"
-        case ActivityType.SILENCE if entry.value:
-            if entry.author is None:
-                return "Its alert was silenced in Alertmanager"
-            return f"{bold(escape(entry.author))} silenced its alert"
         case ActivityType.SILENCE:
-            return f"{bold(escape(entry.author))} ended the silence" if entry.author else "The silence ended"
+            return _render_silence_step(entry)
         case ActivityType.ACKNOWLEDGED:
             return f"{bold(escape(entry.author or 'Someone'))} acknowledged this"
         case ActivityType.OWNER:

@@ -99,6 +99,8 @@ def render_made(made: NewSilence) -> Confirmation:
     )
     if made.held.more or made.held.incidents > 1:
         sentence += _render_held(made.held)
+    if made.longer is not None:
+        sentence += f" The alert stays silenced until {format_date(made.longer.ends)} by silence {made.longer.id}."
     buttons = [build_view_button(made.incident.identifier), build_end_button(made.id)]
     return Confirmation(sentence, buttons, on_card=True)
 

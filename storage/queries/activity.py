@@ -282,14 +282,15 @@ def insert_activities(
     type_: ActivityType,
     *,
     now: datetime,
-    member_id: int,
+    member_id: int | None,
+    value: int | None = None,
     owner_id: int | None = None,
     notify: bool = True,
 ) -> None:
     """Inserts an entry into the log of each incident. With `notify`, it is expanded after what people do singly."""
     rows = tx.exec_driver_sql(
-        "INSERT INTO incident_activity (organization_id, incident_id, member_id, type, date_added, owner_id)"
-        " SELECT %(organization_id)s, i.id, %(member_id)s, %(type)s, %(now)s, %(owner_id)s"
+        "INSERT INTO incident_activity (organization_id, incident_id, member_id, type, value, date_added, owner_id)"
+        " SELECT %(organization_id)s, i.id, %(member_id)s, %(type)s, %(value)s, %(now)s, %(owner_id)s"
         " FROM unnest(%(ids)s::bigint[]) AS i(id)"
         " RETURNING incident_id, id",
         {
@@ -297,6 +298,7 @@ def insert_activities(
             "ids": list(incident_ids),
             "member_id": member_id,
             "type": int(type_),
+            "value": value,
             "now": now,
             "owner_id": owner_id,
         },

@@ -16,8 +16,7 @@ from storage.prepared import PreparedStatement
 from storage.queries.home_workspaces import first_workspace
 from storage.queries.oncall import MEMBER_OF_USER
 from storage.queries.outbox import wake_after_commit
-from storage.queries.silence_holding import may_be_held_later
-from storage.queries.silences import SILENCED_UNTIL
+from storage.queries.silences import SILENCED_UNTIL, has_silences
 from storage.queries.visibility import sees_incident
 from storage.values import ActivityType, Status, Work
 
@@ -121,7 +120,7 @@ _DUE = f"""
 SELECT c.organization_id, c.incident_id, c.round, c.step, c.repetition, c.team_id, t.name, t.timezone, c.severity,
        c.who, c.repeat_s, c.quiet, c.until = 'acknowledged', c.since, i.status, i.identifier, i.title, i.owner_id,
        {SILENCED_UNTIL}, o.incidents, {first_workspace("o.id")},
-       {may_be_held_later("c.organization_id", "c.incident_id")}
+       {has_silences("c.organization_id")}
 FROM call_step c JOIN incident i ON i.organization_id = c.organization_id AND i.id = c.incident_id
 JOIN organization o ON o.id = c.organization_id
 JOIN team t ON t.organization_id = c.organization_id AND t.id = c.team_id
@@ -133,13 +132,14 @@ ORDER BY c.due_at, {", ".join(f"c.{column.strip()}" for column in _KEY.split(","
 @cache
 def _build_lock_due(most: int) -> PreparedStatement:
     """Builds the statement for so many steps: one for any number would be planned for a tenth of all."""
-    return PreparedStatement(f"{_DUE} LIMIT {most} FOR NO KEY UPDATE OF c, i SKIP LOCKED", {"now": "timestamptz"})
+    return PreparedStatement(f"{_DUE} LIMIT {most} FOR NO KEY UPDATE OF i, c SKIP LOCKED", {"now": "timestamptz"})
 
 
 def lock_due_steps(tx: Connection, now: datetime, most: int) -> list[DueStep]:
     """Locks up to `most` steps that are due, with their incidents, skipping what another transaction has locked.
 
-    Whoever takes an incident locks its row too: a step is made before that, or finds the owner.
+    Whoever takes an incident locks its row too: a step is made before that, or finds the owner. Incidents are locked
+    before their steps, as whoever ends a silence does: a step that is skipped must not stay locked.
     """
     return [_parse_due(row) for row in _build_lock_due(most).rows(tx, {"now": now})]
 

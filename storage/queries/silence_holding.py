@@ -2,6 +2,10 @@
 
 A silence may match a hundred thousand open incidents. Its first batch is in the transaction that makes or ends it, and
 the rest follows in short ones: `silence.hold_after` and `silence.release_after` say how far that has come.
+
+Whoever changes incidents, the steps of their calls and messages about them locks these rows in this order: a silence,
+incidents by their ids, steps, posts. An incident that goes over from one silence to another is held all the time: its
+log says when it was silenced first, and when the last silence ended.
 """
 
 from __future__ import annotations
@@ -15,7 +19,7 @@ from sqlalchemy import Connection
 
 from storage.prepared import PreparedStatement
 from storage.queries.outbox import wake_after_commit
-from storage.queries.silences import ALERTMANAGER, COLUMNS, FROM
+from storage.queries.silences import ALERTMANAGER, COLUMNS, FROM, is_held_longer, is_silenced
 from storage.queries.visibility import of_given_projects, sees_incident, sees_project
 from storage.silence_rows import (
     HeldBack,
@@ -26,7 +30,7 @@ from storage.silence_rows import (
     UnfinishedEnd,
     UnfinishedHold,
 )
-from storage.values import ActivityType, PostKind, Work
+from storage.values import ActivityType, PostKind, SilenceStep, Work
 
 # Open incidents that are compared with a silence in one transaction, and incidents that are released in one. It takes a
 # few tenths of a second, for which alerts and people wait who change one of them.
@@ -68,46 +72,57 @@ AND CASE WHEN s.member_id IS NULL THEN i.source = '{ALERTMANAGER}' AND i.alert_k
 def _build_hold(candidates: str, only: str) -> str:
     """Builds the statement that has silences hold open incidents. Of several, the one that ends last holds one.
 
+    With `logs`, the log says so: that an incident is silenced now, or that it is for longer than before.
+
     It must not lock FOR UPDATE: that waits for whoever has inserted something that refers to the incident, and who may
     be waiting for a card that this transaction has changed. `expansion.redraw_unseen_changes` finds the cards that are
     being inserted meanwhile.
     """
     return f"""
 WITH candidates AS MATERIALIZED ({candidates}), best AS (
-  SELECT DISTINCT ON (i.id) i.organization_id, i.id, s.id AS silence_id, s.member_id
+  SELECT DISTINCT ON (i.id) i.organization_id, i.id, s.id AS silence_id, s.ends, s.member_id
   FROM {_FROM_BOTH} JOIN candidates c ON c.id = i.id
   WHERE s.date_ended IS NULL AND s.ends > %(now)s AND {only}
     AND i.organization_id = %(organization_id)s AND i.status <> 2 AND {_MATCHES}
   ORDER BY i.id, s.ends DESC, s.id DESC
 ), locked AS (
-  SELECT best.* FROM incident i JOIN best ON best.organization_id = i.organization_id AND best.id = i.id
-  WHERE i.silence_id IS DISTINCT FROM best.silence_id ORDER BY i.id FOR NO KEY UPDATE OF i
+  SELECT best.*, {is_silenced("i")} AS was_silenced
+  FROM incident i JOIN best ON best.organization_id = i.organization_id AND best.id = i.id
+  WHERE i.silence_id IS DISTINCT FROM best.silence_id AND NOT {is_held_longer("i", "best.ends", "best.silence_id")}
+  ORDER BY i.id FOR NO KEY UPDATE OF i
 ), held AS (
   UPDATE incident i SET silence_id = locked.silence_id FROM locked
   WHERE i.organization_id = locked.organization_id AND i.id = locked.id
-  RETURNING i.organization_id, i.id, locked.member_id
+  RETURNING i.organization_id, i.id, locked.member_id, locked.was_silenced
 ), logged AS (
   INSERT INTO incident_activity (organization_id, incident_id, member_id, type, value, date_added)
-  SELECT organization_id, id, member_id, {ActivityType.SILENCE:d}, 1, %(now)s FROM held ORDER BY id
+  SELECT organization_id, id, member_id, {ActivityType.SILENCE:d},
+         CASE WHEN was_silenced THEN {SilenceStep.CHANGED:d} ELSE {SilenceStep.BEGAN:d} END, %(now)s
+  FROM held WHERE %(logs)s ORDER BY id
 )
 """  # noqa: S608 - composed of constants
 
 
 _HOLD_INCIDENTS = PreparedStatement(
     f"{_build_hold('SELECT unnest(%(incident_ids)s) AS id', 'true')} SELECT id FROM held",  # noqa: S608
-    {"organization_id": "bigint", "incident_ids": "bigint[]", "now": "timestamptz"},
+    {"organization_id": "bigint", "incident_ids": "bigint[]", "now": "timestamptz", "logs": "boolean"},
 )
 
 
-def hold_incidents(tx: Connection, organization_id: int, incident_ids: Collection[int], now: datetime) -> list[int]:
-    """Has the silences in force hold those of the incidents that they match. Returns the ids that this changed."""
+def hold_incidents(
+    tx: Connection, organization_id: int, incident_ids: Collection[int], now: datetime, *, logs: bool = True
+) -> list[int]:
+    """Has the silences in force hold those of the incidents that they match. Returns the ids that this changed.
+
+    `logs`: an entry of the log says so.
+    """
     if not incident_ids:
         return []
-    given = {"organization_id": organization_id, "incident_ids": sorted(incident_ids), "now": now}
+    given = {"organization_id": organization_id, "incident_ids": sorted(incident_ids), "now": now, "logs": logs}
     return [row[0] for row in _HOLD_INCIDENTS.rows(tx, given)]
 
 
-_TYPES = {"organization_id": "bigint", "id": "bigint", "after": "bigint", "now": "timestamptz"}
+_TYPES = {"organization_id": "bigint", "id": "bigint", "after": "bigint", "now": "timestamptz", "logs": "boolean"}
 
 
 @cache
@@ -147,9 +162,9 @@ def hold_batch(
 
     Returns all that were compared with it: fewer if no others are left.
     """
-    parameters = {"organization_id": organization_id, "id": silence_id}
-    source, keys = tx.exec_driver_sql(_ALERTS, parameters).one()
-    given: dict[str, Any] = {**parameters, "after": after, "now": now}
+    given: dict[str, Any] = {"organization_id": organization_id, "id": silence_id}
+    source, keys = tx.exec_driver_sql(_ALERTS, given).one()
+    given |= {"after": after, "now": now, "logs": True}
     if keys is not None:
         given |= {"source": source, "keys": list(keys)}
     statement = _build_hold_batch(BATCH, of_alerts=keys is not None)
@@ -172,17 +187,15 @@ def set_hold_after(tx: Connection, organization_id: int, silence_id: int, after:
 
 
 def lock_unfinished_hold(tx: Connection) -> UnfinishedHold | None:
-    """Locks a silence that has more open incidents to be compared with, except those that others have locked."""
+    """Locks a silence that has more open incidents to be compared with, except those that others have locked.
+
+    It is any of them, so that none waits until others are through, or for ever behind one that fails.
+    """
     row = tx.exec_driver_sql(
         "SELECT organization_id, id, hold_after FROM silence WHERE hold_after IS NOT NULL"
-        " ORDER BY organization_id, id LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED"
+        " ORDER BY random() LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED"
     ).first()
     return None if row is None else UnfinishedHold(*row)
-
-
-def may_be_held_later(organization: str, incident: str) -> str:
-    """Returns the condition that a silence is still to be compared with an incident; both are given by their ids."""
-    return f"EXISTS (SELECT FROM silence u WHERE u.organization_id = {organization} AND u.hold_after < {incident})"
 
 
 def lock_openings(tx: Connection, organization_id: int) -> None:
@@ -198,14 +211,11 @@ def lock_openings(tx: Connection, organization_id: int) -> None:
 
 # --- releasing -------------------------------------------------------------------------------------------------
 
-_RELEASE = f"""
+_LOCK_HELD = f"""
 WITH batch AS MATERIALIZED (
   SELECT i.organization_id, i.id, i.status <> 2 AS open FROM incident i
   WHERE i.organization_id = %(organization_id)s AND i.silence_id = %(id)s AND i.id > %(after)s
-  ORDER BY i.id LIMIT %(most)s
-), logged AS (
-  INSERT INTO incident_activity (organization_id, incident_id, member_id, type, value, date_added)
-  SELECT organization_id, id, %(member_id)s, {ActivityType.SILENCE:d}, 0, %(now)s FROM batch WHERE open ORDER BY id
+  ORDER BY i.id LIMIT %(most)s FOR NO KEY UPDATE
 )
 SELECT b.id, b.open, EXISTS (SELECT FROM post p WHERE p.organization_id = b.organization_id
                              AND p.incident_id = b.id AND p.kind = '{PostKind.CARD}'
@@ -217,33 +227,15 @@ FROM batch b ORDER BY b.id
 """  # noqa: S608 - composed of constants
 
 
-def list_to_release(
-    tx: Connection,
-    silence: SilenceRow,
-    member_id: int | None,
-    now: datetime,
-    project_ids: Sequence[int] | None,
-    *,
-    after: int,
-    most: int,
+def lock_held(
+    tx: Connection, silence: SilenceRow, project_ids: Sequence[int] | None = None, *, after: int = 0
 ) -> list[HeldIncident]:
-    """Returns at most `most` incidents behind `after` that an ending silence holds, and writes it into their logs.
+    """Locks and returns the next BATCH incidents behind `after` that an ending silence holds.
 
     `project_ids` are those that the member sees who ends it; None: its time has come.
     """
-    rows = tx.exec_driver_sql(
-        _RELEASE,
-        {
-            "organization_id": silence.organization_id,
-            "id": silence.id,
-            "member_id": member_id,
-            "now": now,
-            "project_ids": None if project_ids is None else list(project_ids),
-            "after": after,
-            "most": most,
-        },
-    )
-    return [HeldIncident(*row) for row in rows]
+    given = {**_name(silence), "project_ids": _as_list(project_ids), "after": after, "most": BATCH}
+    return [HeldIncident(*row) for row in tx.exec_driver_sql(_LOCK_HELD, given)]
 
 
 def end_silence(
@@ -253,13 +245,7 @@ def end_silence(
     tx.exec_driver_sql(
         "UPDATE silence SET date_ended = %(now)s, ended_by = %(member_id)s, hold_after = NULL,"
         " release_after = %(release_after)s WHERE organization_id = %(organization_id)s AND id = %(id)s",
-        {
-            "organization_id": silence.organization_id,
-            "id": silence.id,
-            "member_id": member_id,
-            "now": now,
-            "release_after": release_after,
-        },
+        {**_name(silence), "member_id": member_id, "now": now, "release_after": release_after},
     )
 
 
@@ -268,12 +254,7 @@ def add_released(tx: Connection, silence: SilenceRow, counted: HeldBack) -> None
     tx.exec_driver_sql(
         "UPDATE silence SET released = released + %(incidents)s, released_open = released_open + %(still_open)s"
         " WHERE organization_id = %(organization_id)s AND id = %(id)s",
-        {
-            "organization_id": silence.organization_id,
-            "id": silence.id,
-            "incidents": counted.incidents,
-            "still_open": counted.still_open,
-        },
+        {**_name(silence), "incidents": counted.incidents, "still_open": counted.still_open},
     )
     wake_after_commit(tx, Work.SILENCES)
 
@@ -283,18 +264,20 @@ def set_release_after(tx: Connection, silence: SilenceRow, release_after: int | 
     tx.exec_driver_sql(
         "UPDATE silence SET release_after = %(release_after)s"
         " WHERE organization_id = %(organization_id)s AND id = %(id)s",
-        {"organization_id": silence.organization_id, "id": silence.id, "release_after": release_after},
+        {**_name(silence), "release_after": release_after},
     )
 
 
 def lock_unfinished_end(tx: Connection) -> UnfinishedEnd | None:
-    """Locks a silence that has ended and still holds incidents, except those that others have locked."""
+    """Locks a silence that has ended and still holds incidents, except those that others have locked.
+
+    It is any of them, as in `lock_unfinished_hold`.
+    """
     row = tx.exec_driver_sql(
         f"SELECT {COLUMNS}, 0, s.release_after, s.released, s.released_open, s.ended_by,"  # noqa: S608 - constants
         " (SELECT e.name FROM member e WHERE e.organization_id = s.organization_id AND e.id = s.ended_by"
         "  AND e.id IS DISTINCT FROM s.member_id)"
-        f" {FROM} WHERE s.release_after IS NOT NULL ORDER BY s.organization_id, s.id LIMIT 1"
-        " FOR NO KEY UPDATE OF s SKIP LOCKED"
+        f" {FROM} WHERE s.release_after IS NOT NULL ORDER BY random() LIMIT 1 FOR NO KEY UPDATE OF s SKIP LOCKED"
     ).first()
     if row is None:
         return None
@@ -328,13 +311,14 @@ def list_others(
 
     `project_ids` are those that the member sees who ends it; None: its time has come.
     """
-    rows = tx.exec_driver_sql(
-        _OTHERS,
-        {
-            "organization_id": silence.organization_id,
-            "id": silence.id,
-            "now": now,
-            "project_ids": None if project_ids is None else list(project_ids),
-        },
-    )
-    return [OtherSilence(*row) for row in rows]
+    given = {**_name(silence), "now": now, "project_ids": _as_list(project_ids)}
+    return [OtherSilence(*row) for row in tx.exec_driver_sql(_OTHERS, given)]
+
+
+def _name(silence: SilenceRow) -> dict[str, Any]:
+    """The parameters that name a silence."""
+    return {"organization_id": silence.organization_id, "id": silence.id}
+
+
+def _as_list(ids: Sequence[int] | None) -> list[int] | None:
+    return None if ids is None else list(ids)

@@ -1,7 +1,8 @@
 """Silences: which incidents they hold, which exist, and which are due to end.
 
-`incident.silence_id` names the silence that matched an incident last. It holds the incident while its maker sees the
-incident, until its `date_ended`, or until its end has reached the incident: `release_after` goes through what it holds.
+`incident.silence_id` names the one of the silences that match an incident which ends last. It holds the incident while
+its maker sees that, until its `date_ended`, or until its end has reached the incident: `release_after` goes through
+what it holds.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sqlalchemy import Connection
 
 from storage.prepared import PreparedStatement
 from storage.queries.visibility import of_given_projects, sees_incident, sees_project
-from storage.silence_rows import SilencedAlert, SilenceRow
+from storage.silence_rows import OtherSilence, SilencedAlert, SilenceRow
 
 ALERTMANAGER = "alertmanager"  # the source of its alerts
 FOLLOWED_WITHIN = timedelta(seconds=60)
@@ -57,6 +58,17 @@ def is_silenced(incident: str) -> str:
     return f"({incident}.silence_id IS NOT NULL AND EXISTS (SELECT FROM {_holding(incident)}))"
 
 
+def is_held_longer(incident: str, ends: str, silence: str) -> str:
+    """Returns the condition that a silence in force holds an incident, given by its alias, longer than another would.
+
+    The other one is given by its end and its id.
+    """
+    return (
+        f"({incident}.silence_id IS NOT NULL AND EXISTS (SELECT FROM {_holding(incident)} AND s.date_ended IS NULL"
+        f" AND (s.ends, s.id) > ({ends}, {silence})))"
+    )
+
+
 def has_silences(organization: str) -> str:
     """Returns the condition that an organization, given by its id, has silences in force: one probe of their index."""
     return f"EXISTS (SELECT FROM silence v WHERE v.organization_id = {organization} AND v.date_ended IS NULL)"
@@ -74,6 +86,16 @@ def find_held(connection: Connection, organization_id: int, incident_ids: Collec
         return set()
     given = {"organization_id": organization_id, "incident_ids": sorted(incident_ids)}
     return {row[0] for row in _FIND_HELD.rows(connection, given)}
+
+
+def find_holder(connection: Connection, organization_id: int, incident_id: int) -> OtherSilence | None:
+    """Returns the silence that holds an incident; None if none does."""
+    row = connection.exec_driver_sql(
+        f"SELECT s.id, s.ends FROM incident i CROSS JOIN LATERAL ({SILENCE_OF_INCIDENT}) s"  # noqa: S608 - constants
+        " WHERE i.organization_id = %(organization_id)s AND i.id = %(id)s",
+        {"organization_id": organization_id, "id": incident_id},
+    ).first()
+    return None if row is None else OtherSilence(*row)
 
 
 def find_alert(
@@ -138,7 +160,8 @@ FROM = (
     " LEFT JOIN incident i ON i.organization_id = s.organization_id AND i.id = s.incident_id"
 )
 # A silence is seen by who sees its project. One for all projects that its maker sees is seen by who sees one of them,
-# of its team where it has one, or an incident that it holds. One made in Alertmanager is seen by what it holds alone.
+# of its team where it has one, or an incident that it holds. One made in Alertmanager is seen by who sees an incident
+# that it matches: another one may hold that.
 _IS_SEEN = f"""
 (s.project_id = ANY(%(project_ids)s) OR (s.project_id IS NULL AND (
   EXISTS (SELECT FROM unnest(%(project_ids)s::bigint[]) AS p(id)
@@ -148,7 +171,11 @@ _IS_SEEN = f"""
             WHERE t.organization_id = s.organization_id AND t.project_id = p.id
               AND t.team_id = (s.matchers ->> 'team')::bigint)))
   OR EXISTS (SELECT FROM incident h WHERE h.organization_id = s.organization_id AND h.silence_id = s.id
-             AND {of_given_projects("h.organization_id", "h.id")}))))
+             AND {of_given_projects("h.organization_id", "h.id")})
+  OR (s.member_id IS NULL AND EXISTS (
+    SELECT FROM incident h WHERE h.organization_id = s.organization_id AND h.status <> 2
+      AND h.source = '{ALERTMANAGER}' AND h.alert_key = ANY(s.alertmanager_keys)
+      AND {of_given_projects("h.organization_id", "h.id")})))))
 """  # noqa: S608
 _VISIBLE = f"""
 SELECT {COLUMNS}, (SELECT count(*) FROM incident h WHERE h.organization_id = s.organization_id
@@ -180,29 +207,28 @@ def find_silence(
     return None if row is None else SilenceRow(*row)
 
 
-def lock_due_silences(tx: Connection, now: datetime, most: int) -> list[SilenceRow]:
-    """Locks silences in force whose end has passed, without those that another transaction holds.
+def lock_due_silence(tx: Connection, now: datetime) -> SilenceRow | None:
+    """Locks a silence in force whose end has passed, except those that another transaction has locked.
 
     One that stands in Alertmanager is ended by who follows it there, and here only if that does not happen.
     """
-    rows = tx.exec_driver_sql(
+    row = tx.exec_driver_sql(
         f"SELECT {COLUMNS}, 0 {FROM} WHERE s.date_ended IS NULL"
         " AND s.ends <= %(now)s AND (s.alertmanager_id IS NULL OR s.ends <= %(followed)s)"
-        " ORDER BY s.ends LIMIT %(most)s FOR NO KEY UPDATE OF s SKIP LOCKED",
-        {"now": now, "followed": now - FOLLOWED_WITHIN, "most": most},
-    )
-    return [SilenceRow(*row) for row in rows]
+        " ORDER BY s.ends LIMIT 1 FOR NO KEY UPDATE OF s SKIP LOCKED",
+        {"now": now, "followed": now - FOLLOWED_WITHIN},
+    ).first()
+    return None if row is None else SilenceRow(*row)
 
 
-def lock_blind_silences(tx: Connection, most: int) -> list[SilenceRow]:
-    """Locks silences in force whose maker was removed or no longer sees their project: they hold nothing any more."""
-    rows = tx.exec_driver_sql(
+def lock_blind_silence(tx: Connection) -> SilenceRow | None:
+    """Locks a silence in force whose maker was removed or no longer sees its project: it holds nothing any more."""
+    row = tx.exec_driver_sql(
         f"SELECT {COLUMNS}, 0 {FROM} WHERE s.date_ended IS NULL AND (m.date_removed IS NOT NULL"
         f" OR (m.id IS NOT NULL AND s.project_id IS NOT NULL AND NOT {sees_project('s.project_id')}))"
-        " ORDER BY s.ends LIMIT %(most)s FOR NO KEY UPDATE OF s SKIP LOCKED",
-        {"most": most},
-    )
-    return [SilenceRow(*row) for row in rows]
+        " ORDER BY s.ends LIMIT 1 FOR NO KEY UPDATE OF s SKIP LOCKED"
+    ).first()
+    return None if row is None else SilenceRow(*row)
 
 
 def count_ending(connection: Connection, organization_id: int, project_ids: Sequence[int], before: datetime) -> int:

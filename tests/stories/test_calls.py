@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,13 +11,15 @@ from prometheus_client import CollectorRegistry
 
 from bot.calls.firing import fire_due
 from bot.calls.metrics import CallMetrics
+from bot.incidents.silences import hold_before_call
 from bot.intake.tokens import Source
 from sandbox import Person, SeenMessage
 from sandbox.records import UserGroup
+from storage.queries import calls
 from tests.stories.conftest import ORGANIZATION, Deliver, World
 from tests.stories.test_cards import cards
 from tests.stories.test_forged import last_sent
-from tests.stories.test_silences import silence
+from tests.stories.test_silences import pass_ends, silence
 
 RULES = """
       - {severity: critical, who: oncall, after: 0m}
@@ -358,6 +361,50 @@ def test_a_silence_stops_the_calls_until_it_ends(night: World, deliver: Deliver)
     assert not calls_of(night.ada)
     pass_by(night, 2)
     assert len(calls_of(night.ada)) == 1
+
+
+def test_nobody_is_called_for_what_another_silence_matches_too(night: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, {"dedup_key": "db", "title": "db is slow", "status": "firing", "severity": "critical"})
+    make_calls(night)
+    night.bot.digests.stop(10)  # it would end the silence of somebody who no longer sees what it is for
+    silence(night, night.sue, "1 2h")
+    silence(night, night.ben, "1 3h")
+    night.rest()
+    with night.store.write() as tx:
+        tx.exec_driver_sql(
+            "DELETE FROM member_team WHERE member_id = (SELECT id FROM member WHERE name = %s)", ("Ben Tal",)
+        )
+    assert "Silenced until" not in night.seen_by(night.sue, 1)
+    pass_by(night, 6)
+    assert night.ask(night.sue, "activity 1").text.count("Called ") == 1  # Ben, before it was silenced
+    assert "Silenced until" in night.seen_by(night.sue, 1)
+
+
+def test_a_call_and_the_end_of_a_silence_lock_rows_in_one_order(night: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, {"dedup_key": "db", "title": "db is slow", "status": "firing", "severity": "critical"})
+    make_calls(night)
+    night.bot.calls.stop(10)
+    night.bot.digests.stop(10)
+    ending = silence(night, night.sue, "1 1h")
+    night.rest()
+    now = night.store.clock.now()
+    with night.store.write() as tx:
+        tx.exec_driver_sql("UPDATE call_step SET due_at = %(now)s WHERE outcome IS NULL", {"now": now})
+    with ThreadPoolExecutor(1) as threads:
+        with night.store.write() as calling:
+            (step, *_) = calls.lock_due_steps(calling, now, 10)
+            end = threads.submit(pass_ends, night, ending)
+            night.wait_for_blocked()
+            with night.store.write() as tx:  # made since the other transaction looked for such a silence
+                tx.exec_driver_sql(
+                    "INSERT INTO silence (organization_id, workspace_id, project_id, member_id, matchers, starts, ends)"
+                    " SELECT organization_id, workspace_id, project_id, member_id, matchers, %(now)s, %(ends)s"
+                    " FROM silence",
+                    {"now": now, "ends": now + timedelta(hours=3)},
+                )
+            assert hold_before_call(calling, step.key.organization_id, [step.key.incident_id], now)
+        end.result()
+    assert "Silenced until" in night.seen_by(night.sue, 1)
 
 
 def test_calls_that_are_late_come_at_once_and_once(night: World) -> None:

@@ -114,15 +114,42 @@ def test_whoever_sees_the_incident_ends_anothers_silence_and_its_maker_is_told(w
     assert f"There is no silence {made}" in world.ask(world.ben, f"silence end {made}").text
 
 
+def log(world: World) -> list[str]:
+    """The entries of #1 about its silence, the first one first."""
+    shown = world.ask(world.ada, "activity 1").text
+    return re.findall(r"\S+ \S+ (?:silenced its|changed how long|ended the silence)|The silence ended", shown)[::-1]
+
+
 def test_of_two_silences_the_longer_one_holds(world: World, deliver: Deliver) -> None:
     deliver(Source.EVENTS, alert("db"))
-    longer, shorter = silence(world, world.ada, "1 3h"), silence(world, world.ada, "1 1h")
+    longer = silence(world, world.ada, "1 3h")
+    made = world.ask(world.ben, "silence 1 1h").text
+    found = re.search(rf"\(silence (\d+)\)\. The alert stays silenced until .* by silence {longer}\.", made)
+    assert found, made
+    shorter = int(found[1])
     pass_ends(world, shorter)
     assert "Silenced until" in world.seen_by(world.ada, 1)
-    note = world.ada.wait_for_message(containing=f"Your silence {shorter} of #1 db is slow ended")
+    note = world.ben.wait_for_message(containing=f"Your silence {shorter} of #1 db is slow ended")
     assert re.search(rf"It held back no cards. The alert stays silenced until .* by silence {longer}\.", note.text)
     pass_ends(world, longer)
     assert "Silenced until" not in world.seen_by(world.ada, 1)
+    assert log(world) == ["Ada Obi silenced its", "The silence ended"]
+
+
+def test_a_longer_silence_is_in_the_log_and_its_early_end_leaves_the_shorter_one(
+    world: World, deliver: Deliver
+) -> None:
+    deliver(Source.EVENTS, alert("db"))
+    shorter = silence(world, world.ada, "1 1h")
+    made = world.ask(world.ben, "silence 1 3h").text
+    assert "stays silenced" not in made
+    (longer,) = re.findall(r"\(silence (\d+)\)", made)
+    assert "The alert stays silenced until" in world.ask(world.ben, f"silence end {longer}").text
+    assert "Silenced until" in world.seen_by(world.ada, 1)
+    pass_ends(world, shorter)
+    assert "Silenced until" not in world.seen_by(world.ada, 1)
+    changes = ["Ben Tal changed how long"] * 2
+    assert log(world) == ["Ada Obi silenced its", *changes, "The silence ended"]
 
 
 def test_a_silence_and_delivery_do_not_wait_for_each_other(world: World, deliver: Deliver) -> None:

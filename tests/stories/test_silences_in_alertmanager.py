@@ -188,8 +188,10 @@ def test_a_silence_made_there_is_ended_from_slack(sides: Sides) -> None:
     sides.until_listed("HostDown")
     sides.silence("instance", "db.*")
     sides.pass_until(lambda: "HostDown" in sides.listed("silenced:yes"))
+    longer = silence(sides.world, sides.world.ada, "1 3h")  # holds it, and does not hide the other one
     made = re.search(r"Silence (\d+)", sides.world.ask(sides.world.ben, "silence list").text)
-    assert made is not None
+    assert made is not None and int(made[1]) != longer
+    assert "You ended" in sides.world.ask(sides.world.ada, f"silence end {longer}").text
     assert f"You ended silence {made[1]}." in sides.world.ask(sides.world.ben, f"silence end {made[1]}").text
     sides.pass_until(lambda: sides.silences() == [])
     assert sides.worker.tick()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 import pytest
+from sqlalchemy import Connection
 
-from bot.digests.silence_ends import go_on
+from bot.digests import silence_ends
+from bot.digests.silence_ends import hold_more, release_more
 from bot.intake.tokens import Source
 from sandbox import Person
+from storage.errors import Contended
 from storage.queries import silence_holding
+from storage.values import Work
 from tests.storage.test_at_once import at_once
 from tests.stories.conftest import Deliver, World
 from tests.stories.test_calls import calls_of, make_calls, night, oncall, pass_by  # noqa: F401 - fixtures
@@ -27,10 +32,16 @@ def small_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.bot.digests.stop(10)
 
 
+def go_on(world: World) -> bool:
+    """One replica does some of what is left. Returns whether there may be more."""
+    now = world.store.clock.now()
+    return any([hold_more(world.store, now), release_more(world.store, now)])
+
+
 def finish(world: World) -> None:
     """Several replicas go on where another one stopped."""
-    at_once(lambda _: go_on(world.store, world.store.clock.now()), 4)
-    while go_on(world.store, world.store.clock.now()):
+    at_once(lambda _: go_on(world), 4)
+    while go_on(world):
         pass
     world.rest()
 
@@ -81,6 +92,23 @@ def test_a_silence_releases_all_that_it_holds_batch_by_batch(world: World, deliv
     assert note.startswith(lead) and "It held back 5 incidents, still open: the cards are posted now." in note
 
 
+def test_silences_that_cannot_hold_more_keep_no_other_from_releasing(
+    world: World, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start(world, world.ada, "project:checkout 2h")
+    deliver(Source.EVENTS, MANY)
+    pass_ends(world)
+    assert list_silenced(world) == 3
+
+    def hold(tx: Connection, now: datetime) -> bool:  # noqa: ARG001 - somebody holds a lock that it needs
+        raise Contended
+
+    monkeypatch.setattr(silence_ends, "go_on_holding", hold)
+    with pytest.raises(Contended):
+        world.bot.digests.tick(Work.SILENCES)
+    assert list_silenced(world) == 0
+
+
 def test_what_another_silence_matches_stays_held(world: World, deliver: Deliver) -> None:
     other = start(world, world.ada, "env:production 3h")
     made = start(world, world.ada, "project:checkout 2h")
@@ -114,7 +142,7 @@ def test_a_silence_that_the_version_before_ended_keeps_no_other_from_holding(wor
         tx.exec_driver_sql("UPDATE silence SET date_ended = now() WHERE id = %(id)s", {"id": made})
     start(world, world.ada, "project:checkout 1h")
     batches = len(MANY) * 2
-    assert not all(go_on(world.store, world.store.clock.now()) for _ in range(batches))
+    assert not all(go_on(world) for _ in range(batches))
     assert list_silenced(world) == len(MANY)
 
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from bot.digests.scheduler import fire_due
-from bot.digests.silence_ends import end_due, go_on
+from bot.digests.silence_ends import end_due, hold_more
 from bot.incidents.alerts import Alert, take
 from bot.intake.tokens import Source
 from bot.transfer import records
@@ -91,7 +91,7 @@ def _hold(world: World) -> None:
     """Has what is open compared with the silences. The bot may be doing it already."""
 
     def is_done() -> bool:
-        go_on(world.store, world.store.clock.now())
+        hold_more(world.store, world.store.clock.now())
         with world.store.read() as connection:
             query = "SELECT NOT EXISTS (SELECT FROM silence WHERE hold_after IS NOT NULL)"
             return bool(connection.execute(text(query)).scalar_one())
