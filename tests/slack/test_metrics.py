@@ -9,7 +9,6 @@ from itertools import count
 import httpx
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from sqlalchemy import event
 
 from bot import __version__, deployment
 from bot.backlog import BacklogCollector
@@ -19,6 +18,7 @@ from storage.engine import Store
 from tests.patience import PATIENCE_S
 from tests.slack.serving import Serve, Serving
 from tests.slack.test_wrong_clocks import token as create_token
+from tests.statements import counted
 from tests.stories.conftest import Cast
 
 
@@ -285,12 +285,11 @@ def pools(bot: Serving, metric: str) -> dict[str, float]:
 
 
 def test_what_waits_costs_one_statement(store: Store) -> None:
-    statements: list[str] = []
-    event.listen(store._reading, "before_cursor_execute", lambda *given: statements.append(given[2]))
     registry = CollectorRegistry()
-    registry.register(BacklogCollector(store, lambda: ["T0001"]))
-    assert statements == []
-    text = generate_latest(registry).decode()
-    assert len(statements) == 1
+    with counted() as asked:
+        registry.register(BacklogCollector(store, lambda: ["T0001"]))
+        assert asked.statements == []
+        text = generate_latest(registry).decode()
+    assert len(asked.statements) == 1
     for name in ('tocsin_delivery_waiting{urgency="bulk"} 0.0', "tocsin_digests_due 0.0"):
         assert name in text
