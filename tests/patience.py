@@ -17,6 +17,9 @@ import bot.doctor.database
 import bot.incidents.cards
 import bot.intake.http
 import bot.intake.service
+import bot.processes.member
+import bot.processes.supervisor
+import bot.replicas
 import bot.slack.background
 import bot.slack.connections
 import bot.slack.deadline
@@ -77,6 +80,10 @@ _PATIENT: tuple[tuple[dict[str, Any], str, float], ...] = (
     (vars(bot.intake.http), "LINGER_S", PATIENCE_S),
     (vars(bot.intake.service), "_SEPARATELY_S", PATIENCE_S),
     (vars(publisher), "RENDER_TIMEOUT_S", PATIENCE_S),
+    # What processes ask each other, and what each leaves in order when it ends.
+    (vars(bot.processes.member), "ASK_S", PATIENCE_S),
+    (vars(bot.processes.supervisor), "_ANSWER_S", PATIENCE_S),
+    (vars(bot.replicas), "_STOP_S", PATIENCE_S),
     # The clients of HTTP and web sockets that tests use.
     (_defaults(web_sockets.connect), "open_timeout", PATIENCE_S),
     *((vars(DEFAULT_TIMEOUT_CONFIG), name, PATIENCE_S) for name in ("connect", "read", "write", "pool")),

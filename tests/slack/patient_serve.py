@@ -36,7 +36,11 @@ if __name__ == "__main__":
 
     be_patient()
     from bot.processes import supervisor
+    from bot.slack import connections
+    from bot.slack.backoff import Backoff
 
+    # A test does not wait for the next attempt as long as a process may that Slack has refused for minutes.
+    connections._unwanted = Backoff(connections.FIRST_WAIT_AFTER_REFUSAL_S, longest_s=4.0)
     supervisor.COMMAND = ("-m", "tests.slack.patient_serve")
     supervisor.STOP_S = PATIENCE_S
     from bot.cli import main

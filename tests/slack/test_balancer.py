@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,14 +21,17 @@ from tests.stories.conftest import Cast
 
 @contextmanager
 def running_balancer(backends: Sequence[str]) -> Iterator[str]:
-    """Gives the address of a server that passes each request on to the next backend that can be reached."""
-    turn = itertools.count()
+    """Gives the address of a server that passes each request on to the next backend that can be reached.
+
+    Events take turns of their own: as many as there happen to be do not decide where what people do goes.
+    """
+    turns: dict[str, Iterator[int]] = defaultdict(itertools.count)
 
     class Balancer(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
-            first = next(turn)
+            first = next(turns[self.headers["Content-Type"]])
             for number in range(len(backends)):
                 backend = backends[(first + number) % len(backends)]
                 try:

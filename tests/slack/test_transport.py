@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
 import ssl
 import threading
@@ -203,7 +204,7 @@ def _answering(said: bytes, requests: list[bytes] | None = None) -> Iterator[int
         def serve() -> None:
             connection, _ = listener.accept()
             with connection:
-                received = connection.recv(65_536)
+                received = _receive(connection)
                 if requests is not None:
                     requests.append(received)
                 connection.sendall(said)
@@ -212,6 +213,20 @@ def _answering(said: bytes, requests: list[bytes] | None = None) -> Iterator[int
         thread.start()
         yield listener.getsockname()[1]
         thread.join(PATIENCE_S)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    """A whole request, head and body: who hangs up before all is read resets the connection, and the answer is lost."""
+    received = b""
+    while True:
+        head, end, body = received.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+        if end and len(body) >= (int(length[1]) if length else 0):
+            return received
+        more = connection.recv(65_536)
+        if not more:
+            return received
+        received += more
 
 
 # --- proxies -----------------------------------------------------------------------------------------------
