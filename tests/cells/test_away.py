@@ -134,6 +134,5 @@ def test_a_shortcut_and_a_press_in_home_are_answered_with_the_token_of_the_works
     away.ada.shortcut("declare")
     assert AWAY in away.ada.wait_for_form().text
     away.ada.press(home, "Members")
-    away.slack.settle(PATIENCE_S)
-    [told] = away.ada.direct_messages()
-    assert AWAY in told.markup
+    away.ada.wait_for_message(containing=AWAY)
+    assert len(away.ada.direct_messages()) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from sqlalchemy import URL, make_url
@@ -73,6 +74,6 @@ def test_two_processes_that_start_together_do_not_take_each_other_for_a_cell(
     databases: Databases, database_url: str
 ) -> None:
     urls = {"default": make_url(database_url), "two": databases.two.url}
-    with Store.open(database_url).write() as tx:
+    with closing(Store.open(database_url)) as other, other.write() as tx:
         tx.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('tocsin.cells'))")  # another process numbers a cell
         assert check_distinct(urls) == {"default", "two"}

@@ -146,8 +146,8 @@ class Company:
         return {text: shown for text, shown in found.items() if shown != [False] * (len(shown) - 1) + [True]}
 
 
-def found_company(slack: Sandbox, store: Store, folder: Path, people: int) -> Company:
-    """So many people, a project that all of them see, and its channel."""
+def found_company(slack: Sandbox, store: Store, folder: Path, people: int, storm: str = "5, within: 60s") -> Company:
+    """So many people, a project that all of them see, and its channel. `storm`: how many cards make one there."""
     persons = [
         slack.person(f"U1{number:03}", f"Person {number:03}", f"p{number}@acme.test") for number in range(people)
     ]
@@ -163,7 +163,8 @@ def found_company(slack: Sandbox, store: Store, folder: Path, people: int) -> Co
         folder,
         "organization: {slug: acme, name: Acme, workspaces: [T0001]}\n"
         "teams: [{slug: all, name: All}]\n"
-        "projects: [{slug: checkout, name: Checkout, teams: [all], channels: [C0001]}]\n"
+        "projects: [{slug: checkout, name: Checkout, teams: [all], channels: [C0001],"
+        f" storm: {{cards: {storm}}}}}]\n"
         f"members:\n  - {{email: boss@acme.test, name: The Boss, role: owner, teams: [all]}}\n{members}\n",
     )
     with store.read() as connection:

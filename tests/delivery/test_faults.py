@@ -20,6 +20,7 @@ from storage.migrate import migrate
 from tests.clock import shadow_database_time
 from tests.delivery.conftest import Company, DatabaseClock, Replicas, found_company
 from tests.long import LONG
+from tests.patience import PATIENCE_S
 
 PEOPLE, COMMENTS = (40, 50) if LONG else (10, 12)
 KILLS = 320 if LONG else 20
@@ -185,15 +186,14 @@ def test_postgresql_restarted_in_the_middle(slack: Sandbox, tmp_path: Path) -> N
 
 
 def test_sigterm_in_the_middle_of_a_send(company: Company, replicas: Replicas) -> None:
-    replicas.start(2)
+    replicas.start(2, CALL_S=f"{PATIENCE_S:.0f}")  # else nobody knows whether a message was posted that takes long
     replicas.wait_until_ready()
-    # Far from the second that a replica waits for an answer, after which nobody knows whether it was posted.
     slow = company.slack.faults.slow("chat.postMessage", 0.2, times=None)
     company.comment("n0")
     company.slack.wait_until(lambda: company.slack.calls("chat.postMessage"))
-    assert replicas.stop_one(10) == 0
+    assert replicas.stop_one(PATIENCE_S) == 0
     company.comment("n1")
-    assert replicas.stop_one(10) == 0
+    assert replicas.stop_one(PATIENCE_S) == 0
     company.slack.faults.remove(slow)
     with company.store.read() as connection:
         begun = "SELECT count(*) FROM post WHERE attempted_at IS NOT NULL"

@@ -1,8 +1,8 @@
 """A replica as a process of its own: to be killed at any moment.
 
 `python -m tests.delivery.worker` with DATABASE_URL, SLACK_API_URL and SLACK_BOT_TOKEN in the environment. It only
-delivers, unless SLACK_APP_TOKEN is there too. CLOCK_AHEAD is by how many seconds its clock is wrong; with several
-values, separated by commas, it jumps.
+delivers, unless SLACK_APP_TOKEN is there too. CALL_S is how many seconds it waits for an answer of Slack. CLOCK_AHEAD
+is by how many seconds its clock is wrong; with several values, separated by commas, it jumps.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import random
 import signal
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from slack_sdk.errors import SlackApiError
@@ -86,14 +87,15 @@ def main() -> None:
         clock.go_wrong([float(one) for one in os.environ["CLOCK_AHEAD"].split(",")])
     store = Store.open(os.environ["DATABASE_URL"])
     clients = _connected(api_url)
+    pace = replace(HURRIED, call_s=int(os.environ.get("CALL_S", HURRIED.call_s)))
     working: Bot | DeliveryService
     if "SLACK_APP_TOKEN" in os.environ:
         app_token = os.environ["SLACK_APP_TOKEN"]
-        working = Bot(store, clients, api_url=api_url, command="/incident", app_token=app_token, pace=HURRIED)
+        working = Bot(store, clients, api_url=api_url, command="/incident", app_token=app_token, pace=pace)
     else:
         identity = Identity(store, clients, Background(api_url))
         working = DeliveryService(
-            open_delivery_store(store), clients, identity, api_url=api_url, render_digest=no_digest, pace=HURRIED
+            open_delivery_store(store), clients, identity, api_url=api_url, render_digest=no_digest, pace=pace
         )
     working.start()
     print("ready", flush=True)  # noqa: T201

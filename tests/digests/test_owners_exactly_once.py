@@ -29,7 +29,7 @@ from storage.queries import handoffs, personal_digests
 from storage.rows import IncidentHead, NewIncident
 from storage.values import Status, StatusMethod
 from tests.calls.test_exactly_once import ask, get_access, wait_until_calm
-from tests.digests.test_exactly_once import Replica, kill_some, show
+from tests.digests.test_exactly_once import SENT_WITHIN_S, Replica, kill_some, show
 from tests.long import LONG
 from tests.stories.conftest import Cast, apply_file, populate
 from tests.stories.test_reminders import REMINDING
@@ -141,7 +141,7 @@ def count_entries(store: Store, condition: str) -> Counter[int]:
         return Counter(dict(map(tuple, ask(connection, query))))
 
 
-@pytest.mark.timeout(120 + KILLS * 15)
+@pytest.mark.timeout(2 * SENT_WITHIN_S + KILLS * 30)
 def test_replicas_that_are_killed_ask_and_tell_owners_once(store: Store, database_url: str, tmp_path: Path) -> None:
     chance = random.Random(7)
     clock = tmp_path / "clock"

@@ -32,7 +32,7 @@ def make_fire(*, by_hand: bool) -> Fire:
 
 
 def test_the_fires_of_a_minute_share_in_each_attempt() -> None:
-    shared, fire = SharedResults(), make_fire(by_hand=False)
+    shared, fire = SharedResults(lambda: 0.0), make_fire(by_hand=False)
     assert shared.choose(fire, 1).get("a", lambda: 1) == 1
     assert shared.choose(fire, 2).get("a", lambda: 2) == 2
     assert shared.choose(fire, 1).get("a", lambda: 3) == 1
@@ -44,7 +44,7 @@ def test_a_fire_by_hand_shows_what_has_just_been_done() -> None:
 
 
 def test_several_threads_wait_for_the_one_that_loads() -> None:
-    shared, began, goes_on = SharedResults(), Event(), Event()
+    shared, began, goes_on = SharedResults(lambda: 0.0), Event(), Event()
 
     def load() -> int:
         assert not began.is_set(), "loaded twice"
