@@ -16,6 +16,7 @@ import typer
 
 from bot import __version__
 from bot.commands.usage import EXIT_OUTSIDE, EXIT_USAGE
+from bot.loading import end_loading
 from bot.program import PROGRAM
 
 _PROGRAM_NAME = PROGRAM.removeprefix("python3 ") if PROGRAM.endswith(".py") else PROGRAM
@@ -68,7 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a command; gives the exit code. `argv` is without the program's name, sys.argv's when not given."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        result = _app(words)(args=words, prog_name=_PROGRAM_NAME, standalone_mode=False)
+        app = _app(words)
+        end_loading()
+        result = app(args=words, prog_name=_PROGRAM_NAME, standalone_mode=False)
     except typer.TyperException as error:
         return _fail(EXIT_USAGE, _usage_sentence(error))
     except typer.Abort:

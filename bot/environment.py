@@ -3,12 +3,11 @@
 An interpreter that can import the packages is used as it is. Otherwise a `.venv` in the checkout is built from the
 hashed requirements, and run_bot.py starts again in it. If that folder cannot be used (the checkout is read-only, or
 somebody else made its `.venv`), the environment goes to the user's cache folder. This module imports only the standard
-library. What the commands do does not belong here.
+library, and bot/loading.py, which does too. What the commands do does not belong here.
 """
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
 import platform
@@ -21,6 +20,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from bot.loading import begin_loading
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -124,11 +125,9 @@ def run_command(argv: list[str]) -> int:
         os.environ[RESTARTED] = "1"
         return exec_command([str(python), str(ROOT / "run_bot.py"), *argv])
 
-    # Loading creates many objects and no garbage; collecting took a fifth of the time.
-    gc.disable()
+    begin_loading()
     from bot.cli import main
 
-    gc.enable()
     return main(argv)
 
 

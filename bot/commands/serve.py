@@ -6,7 +6,6 @@ import os
 import signal
 import threading
 from datetime import timedelta
-from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -15,6 +14,7 @@ from sqlalchemy import URL
 from bot.commands.usage import load_settings, parse_number
 from bot.database import open_database
 from bot.error_reports import ErrorReports
+from bot.loading import load
 from bot.log import redact
 from bot.processes.member import Member
 from bot.processes.supervisor import MAX_WORKERS, check_workers, supervise
@@ -82,7 +82,7 @@ def _serve(role: Role, workers: int, member: Member | None, *, while_stdin_open:
             with open_database(settings) as url:
                 return supervise(settings, _share_database(settings, url), role, workers, stop)
         # Most of the program is loaded while the embedded database starts.
-        loading = threading.Thread(target=import_module, args=["bot.serving"], name="loading", daemon=True)
+        loading = threading.Thread(target=load, args=["bot.serving"], name="loading", daemon=True)
         loading.start()
         with open_database(settings) as url:
             loading.join()
