@@ -19,7 +19,7 @@ from bot.handlers.context import Context, Services
 from bot.handlers.verb import EventHandler, PressHandler, Registry, Verb
 from bot.incidents import cards
 from bot.incidents.cards import CardNotPostedYet
-from bot.incidents.errors import InvalidInput, NotFound, Refusal, StatusChanged
+from bot.incidents.errors import InvalidInput, NotFound, PartlyDone, Refusal, StatusChanged
 from bot.incidents.markup import decode_slack_text, encode_entities, require_storable
 from bot.incidents.words import shorten
 from bot.messages import answers, forms, small_talk
@@ -282,6 +282,9 @@ class Router:
             return Done(), "repeated"  # the first delivery was answered
         except Refusal as refusal:
             return self._refuse(refusal, what, typed), "refused"
+        except PartlyDone as error:
+            log.warning("a change was made in part", what=what, exc_info=error.__cause__)
+            message, result = answers.render_refusal(error.sentence, command=command), "partly_done"
         except NoAnswerInTime:
             log.warning("a statement took longer than its time-out", what=what)
             message, result = answers.render_no_answer_in_time(typed, command), "no_answer_in_time"
@@ -324,7 +327,7 @@ class Router:
 
 def _record_result(span: tracing.Span, result: str) -> None:
     span.set(result=result)
-    if result in ("error", "database_away", "no_answer_in_time", "contended"):
+    if result in ("error", "database_away", "no_answer_in_time", "contended", "partly_done"):
         span.fail(result)
 
 

@@ -7,7 +7,7 @@ from bot.handlers.context import Context
 from bot.handlers.redraw import origin_of_press
 from bot.handlers.verb import Feature
 from bot.incidents import filters, silences, storm_actions
-from bot.incidents.errors import Refusal
+from bot.incidents.errors import PartlyDone, Refusal
 from bot.incidents.storms import Taken
 from bot.messages import silences as silence_messages
 from bot.messages import storm as messages
@@ -37,8 +37,13 @@ def handle_take_press(context: Context, request: Press) -> Response:
     storm_id = filters.parse_storm(request.value)
     taken = Taken(0, 0, 0, 0, after=0)
     while taken.after is not None:
-        with context.write() as tx:
-            taken += storm_actions.take_some(tx, context.access, storm_id, context.now, after=taken.after)
+        try:
+            with context.write() as tx:
+                taken += storm_actions.take_some(tx, context.access, storm_id, context.now, after=taken.after)
+        except Exception as error:
+            if not taken.taken:
+                raise
+            raise PartlyDone(messages.render_taken_so_far(taken)) from error
     return Answer(messages.render_taken(taken, storm_id))
 
 
@@ -47,8 +52,13 @@ def handle_split_press(context: Context, request: Press) -> Response:
     storm_id = filters.parse_storm(request.value)
     split = storm_actions.NOT_SPLIT
     while split.left:
-        with context.write() as tx:
-            split = storm_actions.split_some(tx, context.access, storm_id, context.now, split)
+        try:
+            with context.write() as tx:
+                split = storm_actions.split_some(tx, context.access, storm_id, context.now, split)
+        except Exception as error:
+            if not split.number:
+                raise
+            raise PartlyDone(messages.render_split_so_far(split)) from error
     return Answer(messages.render_split(split))
 
 

@@ -15,6 +15,17 @@ class Refusal(Exception):
         self.sentence = sentence
 
 
+class PartlyDone(Exception):
+    """A change that takes several transactions failed after one that changed something.
+
+    `sentence` says what was done, and how to go on, in plain text. The cause is the error.
+    """
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
 class NotFound(Refusal):
     """The incident does not exist, or the caller may not see it. The sentence does not reveal which."""
 

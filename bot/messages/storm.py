@@ -191,6 +191,24 @@ def render_taken(taken: Taken, storm_id: int) -> Message:
     return message(sentence, [section(sentence), actions([button("List", "storm_list", str(storm_id))])])
 
 
+def render_taken_so_far(taken: Taken) -> str:
+    """The answer to `Take all` where a batch behind the first one failed, in plain text."""
+    return (
+        f"You own {_count(taken.taken, 'more incident' if taken.mine else 'incident')} of this storm now, but I could"
+        " not take the others. Press Take all again to go on."
+    )
+
+
+def render_split_so_far(split: Split) -> str:
+    """The answer to `Split` where a batch behind the first one failed, in plain text."""
+    if not split.cards:
+        return "I could not go through all incidents of this storm. Press Split again to go on."
+    cards = (
+        f"{_count(split.cards, 'open incident')} {'gets its own card' if split.cards == 1 else 'get their own cards'}"
+    )
+    return f"{cards}, but I could not give the others theirs. Press Split again to go on."
+
+
 def render_split(split: Split) -> Message:
     """The answer to `Split`."""
     if split.split_before:

@@ -14,6 +14,7 @@ from bot.incidents.access import Access
 from bot.incidents.storms import Split
 from bot.intake.tokens import Source
 from sandbox import SeenMessage
+from storage.errors import Contended
 from storage.values import ALL_WORK
 from tests.stories.conftest import ORGANIZATION_FILE, Deliver, World
 
@@ -301,6 +302,48 @@ def test_what_a_storm_takes_in_between_the_batches_of_a_split_gets_its_card_too(
     world.ben.wait_for_message(world.cast.checkout, containing="8 open incidents get their own cards")
     world.slack.wait_until(lambda: len(cards(world)) == 23, what="the cards")
     world.rest()
+
+
+@pytest.mark.parametrize(
+    ("label", "rule", "partly", "whole"),
+    [
+        (
+            "Take all",
+            "take_some",
+            "You own 4 incidents of this storm now, but I could not take the others. Press Take all again to go on.",
+            "You own 8 more incidents of this storm now.",
+        ),
+        (
+            "Split",
+            "split_some",
+            "4 open incidents get their own cards, but I could not give the others theirs. Press Split again to go on.",
+            "3 open incidents get their own cards",
+        ),
+    ],
+)
+def test_after_a_batch_that_fails_the_answer_says_what_was_done_and_pressing_again_goes_on(
+    world: World, deliver: Deliver, monkeypatch: pytest.MonkeyPatch, label: str, rule: str, partly: str, whole: str
+) -> None:
+    monkeypatch.setattr(storm_actions, "BATCH", 2)
+    deliver(Source.EVENTS, alerts(1, 12))
+    storm = wait_for_storm(world, "12 new incidents")
+    world.rest()
+    do, calls = getattr(storm_actions, rule), iter(range(100))
+
+    def fail(*given: Any, **more: Any) -> Any:
+        done = do(*given, **more)
+        if next(calls) == 2:
+            raise Contended
+        return done
+
+    with monkeypatch.context() as failing:
+        failing.setattr(storm_actions, rule, fail)
+        world.ada.press(storm, label)
+        answer = world.ada.wait_for_message(world.cast.checkout, containing="again to go on.")
+        assert partly in answer.text
+    world.rest()
+    world.ada.press(wait_for_storm(world, "12 new incidents"), label)
+    world.ada.wait_for_message(world.cast.checkout, containing=whole)
 
 
 def test_silence_opens_its_form_with_the_labels_that_the_alerts_share(world: World, deliver: Deliver) -> None:
