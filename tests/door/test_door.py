@@ -99,7 +99,7 @@ class Checkout:
         )
         interpreter.chmod(0o755)
         module = self.root / "bot/environment.py"
-        started_by = f"import sys\n\nsys.executable = {str(interpreter)!r}\n"
+        started_by = f"import sys\n\nsys.executable = sys._base_executable = {str(interpreter)!r}\n"
         module.write_text(module.read_text().replace("import sys\n", started_by, 1))
 
     def start(self, *argv: str, python: Path | None = None, **settings: str) -> subprocess.Popen[str]:
@@ -164,12 +164,17 @@ def test_first_start_builds_the_environment_and_later_ones_use_it(checkout: Chec
     assert process.wait(60) == 7
     process.communicate()
 
+
+def test_an_environment_follows_its_pins_its_packages_and_its_folder(checkout: Checkout) -> None:
+    checkout.lack_ensurepip(SYSTEMS_PIP)
+    assert checkout.run("view")[::2] == (3, f"Setting up {checkout.venv}, first run only (about 20 s)...\n")
+
     # New pins are installed on top; a package that went missing is a reason to build anew.
     with (checkout.root / "requirements.txt").open("a") as pins:
         pins.write("# newer\n")
     assert checkout.run("view")[::2] == (3, f"Bringing {checkout.venv} up to requirements.txt...\n")
     shutil.rmtree(next(checkout.venv.glob("lib/*/site-packages/yaml")))
-    code, _, err = checkout.run("view", python=checkout.venv / "bin/python")
+    code, _, err = checkout.run("view", python=checkout.venv / "bin/python")  # which cannot build itself anew
     assert (code, err) == (3, f"Setting up {checkout.venv}, first run only (about 20 s)...\n")
 
     # Another place is another environment: scripts in it name the old one.
@@ -180,21 +185,38 @@ def test_first_start_builds_the_environment_and_later_ones_use_it(checkout: Chec
     assert str(checkout.venv) in out
 
 
-def test_an_install_killed_half_way_is_repaired_by_the_next_starts(checkout: Checkout) -> None:
+def test_an_install_killed_half_way_is_repaired_by_the_next_starts(checkout: Checkout, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    checkout.lack_ensurepip(f"[ ! -e '{gate}' ] || read _ < '{gate}'; {SYSTEMS_PIP}")
     killed = checkout.start("view")
-    while not (checkout.venv / "bin/python").exists():
-        assert killed.poll() is None
-        time.sleep(0.01)
+    at_work = open_when_read(gate, killed)
     killed.kill()
-    killed.communicate()
+    killed.wait()
     assert (checkout.venv / STAMP).read_text() == ""
 
-    # Two at once: one does the work, the other waits. What the killed one left at work is waited for as well.
+    # What the killed one left at work is waited for. Then one of two does the work, and the other waits for that, too.
     starts = [checkout.start("view"), checkout.start("view")]
+    waiting = f"Another start is setting up {checkout.venv}; waiting for it...\n"
+    for start in starts:
+        assert start.stderr
+        assert start.stderr.readline() == waiting
+    gate.unlink()
+    os.close(at_work)
     said = "".join(start.communicate(timeout=100)[1] for start in starts)
     assert [start.returncode for start in starts] == [3, 3]
-    assert said.count(f"Setting up {checkout.venv}, first run only (about 20 s)...\n") == 1
-    assert f"Another start is setting up {checkout.venv}; waiting for it...\n" in said
+    assert said == f"Setting up {checkout.venv}, first run only (about 20 s)...\n"
+    killed.communicate()
+
+
+def open_when_read(fifo: Path, process: subprocess.Popen[str]) -> int:
+    """Opens it for writing, once something that the process has started waits to read from it."""
+    while True:
+        try:
+            return os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            assert process.poll() is None
+            time.sleep(0.01)
 
 
 def test_packages_that_cannot_be_had_end_in_a_sentence(checkout: Checkout) -> None:
