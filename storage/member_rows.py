@@ -48,7 +48,7 @@ class SlackChange:
 
     added: bool = False  # or added again
     role: Role | None = None  # before; None: it is the same
-    teams: Sequence[str] | None = None  # slugs before; None: they are the same
+    teams: Mapping[str, str | None] | None = None  # before, slug to name (None: it is gone); None: they are the same
 
 
 @dataclass(frozen=True, slots=True)

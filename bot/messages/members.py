@@ -150,7 +150,8 @@ def _render_change(change: SlackChange) -> str:
         return "added in Slack"
     before = [f"role was {ROLE_NAMES[change.role].lower()}"] if change.role else []
     if change.teams is not None:
-        before.append(f"teams were {escape(', '.join(change.teams)) or 'none'}")
+        teams = [f"{slug} (former team)" if name is None else name for slug, name in change.teams.items()]
+        before.append(f"teams were {escape(', '.join(teams)) or 'none'}")
     return f"changed in Slack ({', '.join(before)})" if before else "changed in Slack"
 
 

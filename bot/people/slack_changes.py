@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from bot.incidents.access import Access
 from storage.audit_rows import AuditAction, AuditOrigin
 from storage.member_rows import MemberDetails, SlackChange
-from storage.queries import audit, members
+from storage.queries import audit, directory, members
 from storage.values import Role
 
 
@@ -24,7 +24,8 @@ def find_slack_changes(
         return {}
     synced = members.list_synced_teams(connection, access.organization_id)
     histories = _read_histories(connection, access, changed)
-    changes = {one.id: _build_slack_change(one, histories[one.id], synced) for one in changed.values()}
+    names = {one.slug: one.name for one in directory.list_teams(connection, access.organization_id)}
+    changes = {one.id: _build_slack_change(one, histories[one.id], synced, names) for one in changed.values()}
     return {member_id: change for member_id, change in changes.items() if change is not None}
 
 
@@ -50,8 +51,10 @@ def _read_histories(connection: Connection, access: Access, member_ids: Collecti
     return histories
 
 
-def _build_slack_change(member: MemberDetails, history: _History, synced: Collection[str]) -> SlackChange | None:
-    """What differs from the file; None if nothing does."""
+def _build_slack_change(
+    member: MemberDetails, history: _History, synced: Collection[str], names: Mapping[str, str]
+) -> SlackChange | None:
+    """What differs from the file; None if nothing does. `names` are those of the teams, by slug."""
     if history.added:
         return SlackChange(added=True)
     now = sorted(member.teams.keys() - synced)
@@ -61,7 +64,7 @@ def _build_slack_change(member: MemberDetails, history: _History, synced: Collec
         return None
     return SlackChange(
         role=Role(role) if role != member.role.value and role in list(Role) else None,
-        teams=was if was != now else None,
+        teams={slug: names.get(slug) for slug in was} if was != now else None,
     )
 
 
@@ -69,4 +72,4 @@ def is_as_in_file(connection: Connection, access: Access, member: MemberDetails)
     """Whether a member whom the organization file has named is again as it has them."""
     history = _read_histories(connection, access, [member.id])[member.id]
     synced = members.list_synced_teams(connection, access.organization_id)
-    return history.of_file and _build_slack_change(member, history, synced) is None
+    return history.of_file and _build_slack_change(member, history, synced, {}) is None

@@ -61,7 +61,7 @@ def test_members_are_changed_in_their_window(world: World) -> None:
     form = world.dan.wait_for_form("Change teams")
     assert form.value("Teams") == ["Payments"]
     assert form.choose("Teams", "Search").submit().closed
-    window.wait_for(lambda shown: "changed in Slack (role was member, teams were payments)" in shown.text)
+    window.wait_for(lambda shown: "changed in Slack (role was member, teams were Payments)" in shown.text)
 
     world.dan.press(window, "Add member")
     form = world.dan.wait_for_form("Add member")
@@ -80,13 +80,23 @@ def test_what_the_file_has_taken_over_is_not_shown_as_changed_before(world: Worl
     world.apply(ORGANIZATION.replace("Ben Tal, role: member", "Ben Tal, role: admin"))
     assert "changed in Slack" not in world.ask(world.ada, "members ben").text
     change(world, world.ada, "member teams ben team:search", "Change teams")
-    assert "changed in Slack (teams were payments)" in world.ask(world.ada, "members ben").text
+    assert "changed in Slack (teams were Payments)" in world.ask(world.ada, "members ben").text
+
+
+def test_a_team_that_is_gone_is_shown_as_a_former_one(world: World) -> None:
+    both = ORGANIZATION.replace("Ben Tal, role: member, teams: [payments]", "Ben Tal, teams: [payments, search]")
+    world.apply(both)
+    change(world, world.ada, "member teams ben team:payments", "Change teams")
+    assert "changed in Slack (teams were Payments, Search)" in world.ask(world.ada, "members ben").text
+    gone = [line for line in ORGANIZATION.splitlines() if "Ben Tal" not in line and "slug: search" not in line]
+    world.apply("\n".join(gone).replace("[search]", "[]"), prune=True)
+    assert "changed in Slack (teams were Payments, search (former team))" in world.ask(world.ada, "members ben").text
 
 
 def test_what_was_changed_back_is_not_shown_as_changed(world: World) -> None:
     for words, title in (("role ben admin", "Change role"), ("teams ben team:search", "Change teams")):
         change(world, world.ada, f"member {words}", title)
-    assert "(role was member, teams were payments)" in world.ask(world.ada, "members ben").text
+    assert "(role was member, teams were Payments)" in world.ask(world.ada, "members ben").text
     change(world, world.ada, "member role ben member", "Change role")
     change(world, world.ada, "member teams ben team:payments", "Change teams")
     assert "changed in Slack" not in world.ask(world.ada, "members ben").text
