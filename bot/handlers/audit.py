@@ -35,8 +35,8 @@ def _render_page(context: Context, query: AuditQuery, page: int) -> Message:
     rules.check_may_read(context.access)
     member_id = user_id = None
     if mention := rules.MENTION.fullmatch(query.person):
-        identity, user_id = context.services.identity, mention[1]
-        member_id, _ = identity.find_member_of_user(context.reading, context.access.workspace_id, user_id, context.now)
+        user_id = mention[1]
+        member_id, _ = context.find_mentioned(user_id)
     entries, more = rules.list_entries(
         context.connection, context.access, query, context.now, member_id=member_id, user_id=user_id, page=page
     )

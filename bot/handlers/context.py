@@ -81,6 +81,10 @@ class Context:
         installation = self.services.clients.find(self.access.workspace_id)
         return installation.permalink(channel_id, ts, thread_ts) if installation else None
 
+    def find_mentioned(self, user_id: str) -> tuple[int | None, str]:
+        """The member that a Slack user is, or None, and the user's name in Slack, which is asked. Raises SlackAway."""
+        return self.services.identity.find_member_of_user(self.reading, self.access.workspace_id, user_id, self.now)
+
     def read_text(self, text: str) -> CommentText:
         """A text that the caller typed, with its mentions resolved. Raises Refusal."""
         return self._mentions().text(require_storable(text))

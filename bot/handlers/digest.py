@@ -14,7 +14,7 @@ from bot.digests.errors import NoSuchDigest
 from bot.digests.schedule import USAGE as ADD_USAGE
 from bot.digests.schedule import parse_cron
 from bot.digests.summary import summarize
-from bot.handlers import digest_form, personal_digest, redraw
+from bot.handlers import digest_form, filter_fields, personal_digest, redraw
 from bot.handlers.context import Context
 from bot.handlers.verb import Verb
 from bot.incidents import members
@@ -64,6 +64,10 @@ def _explain_verb(verb: str, rest: str) -> InvalidInput:
 def _add(context: Context, request: Command, rest: str) -> Response:
     service.check_role(context.access)
     draft = drafts.parse_draft(rest, context.access.timezone)
+    try:
+        filter_fields.look_up_owner(context, draft.query)
+    except InvalidInput as mistake:
+        raise drafts.with_usage(mistake) from None
     service.check_draft(context.connection, context.access, draft, context.now)
     channel = digest_form.get_channel(context, request.channel_id or "")
     notes = digest_form.build_notes(context, draft, channel)

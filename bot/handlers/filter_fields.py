@@ -12,7 +12,8 @@ from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import ListQuery
 from bot.incidents.limits import MAX_ENVIRONMENT_LENGTH
 from bot.incidents.markup import require_storable
-from bot.incidents.words import tokenize
+from bot.incidents.members import USER_ID
+from bot.incidents.words import shorten, tokenize
 from bot.messages import forms
 from bot.messages.forms import FilterChoices
 from bot.slack.requests import OptionsRequest, Submission
@@ -68,6 +69,19 @@ def read_query(request: Submission) -> ListQuery:
     parts += ["silenced:yes"] if "silenced" in only else []
     query = filters.parse_query(" ".join(parts))
     return filters.with_words(query, _read_words(require_storable(request.text("words"))))
+
+
+def look_up_owner(context: Context, query: ListQuery) -> ListQuery:
+    """The query as it is, once Slack has been asked who is mentioned as the owner. Raises InvalidInput, SlackAway.
+
+    The query is resolved with what is stored, where somebody who has never used the bot is not known yet.
+    """
+    user_id = (query.owner or "").removeprefix("@")
+    if USER_ID.fullmatch(user_id):
+        member_id, name = context.find_mentioned(user_id)
+        if member_id is None:
+            raise InvalidInput(f"{shorten(name)} is not a member of your organization.", "list owner:me", field="owner")
+    return query
 
 
 def _read_words(line: str) -> list[str]:

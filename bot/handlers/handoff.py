@@ -103,9 +103,7 @@ def _read_person_and_note(context: Context, typed: str) -> tuple[int, CommentTex
 
 def _find_user(context: Context, user_id: str) -> int:
     """The id of the member that a Slack user is. Raises InvalidInput for bots, guests and strangers."""
-    member_id, name = context.services.identity.find_member_of_user(
-        context.reading, context.access.workspace_id, user_id, context.now
-    )
+    member_id, name = context.find_mentioned(user_id)
     if member_id is None:
         raise InvalidInput(
             f"{shorten(name)} cannot take over incidents. Only members of your organization can, not bots or guests.",

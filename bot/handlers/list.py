@@ -30,7 +30,8 @@ def prefetch(words: str) -> Prefetch | None:
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`list [filters]`."""
-    return Answer(_render_page(context, search.name_owner(context.connection, context.access, _parse(words)), None))
+    query = filter_fields.look_up_owner(context, _parse(words))
+    return Answer(_render_page(context, search.name_owner(context.connection, context.access, query), None))
 
 
 def show_list(context: Context, query: ListQuery) -> Response:

@@ -14,11 +14,11 @@ from sqlalchemy import Connection
 from bot.calls.usergroups import confirm_sync
 from bot.handlers import redraw
 from bot.handlers.context import Context
-from bot.handlers.member_words import USER_ID, Wanted, parse_change, split_search
+from bot.handlers.member_words import Wanted, parse_change, split_search
 from bot.handlers.verb import Verb
 from bot.incidents.errors import InvalidInput
 from bot.incidents.markup import decode_slack_text, escape, require_storable
-from bot.incidents.members import find_member, keep_ids
+from bot.incidents.members import USER_ID, find_member, keep_ids
 from bot.incidents.words import shorten, unquote
 from bot.messages import answers, forms
 from bot.messages import members as messages
@@ -129,8 +129,7 @@ def _find_member(context: Context, typed: str, action: Action) -> int:
     """The id of the member that was mentioned, or named by name or e-mail. Raises InvalidInput, SlackAway."""
     user_id = typed.removeprefix("@")
     if USER_ID.fullmatch(user_id):
-        identity, workspace_id = context.services.identity, context.access.workspace_id
-        member_id, name = identity.find_member_of_user(context.reading, workspace_id, user_id, context.now)
+        member_id, name = context.find_mentioned(user_id)
         if member_id is None:
             raise InvalidInput(f"{shorten(name)} is not a member of your organization.", FORMS[Action.ADD])
         return member_id

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from bot.incidents.errors import InvalidInput
 from bot.incidents.filters import MAX_TEAMS
 from bot.incidents.markup import decode_slack_text, require_storable
-from bot.incidents.members import keep_ids
+from bot.incidents.members import USER_ID, keep_ids
 from bot.incidents.words import Token, find_closest, shorten, split_word, tokenize
 from bot.people import membership as rules
 from bot.people.membership import FORMS, Action
 from storage.values import Role
 
-USER_ID = re.compile(r"[UW][A-Z0-9]{1,31}")
 _NO_TEAM = "none"
 # Blanks that people type in `team: payments, search`.
 _BLANKS = re.compile(r"(?<=team:)\s+(?=\S)|(?<=teams:)\s+(?=\S)|(?<=,)\s+", re.IGNORECASE)

@@ -13,6 +13,7 @@ from bot.incidents.words import shorten
 from storage.queries import directory
 from storage.queries.directory import DirectoryMember
 
+USER_ID = re.compile(r"[UW][A-Z0-9]{1,31}")
 # A mention as Slack sends it. Its label is a user name of Slack's, which identifies nobody, so the id is kept.
 _MENTION = re.compile(r"<@([A-Z0-9]{1,30})(?:\|[^<>]*)?>")
 _MAX_NAMED = 5

@@ -520,6 +520,16 @@ def test_a_filter_that_means_nothing_any_more_is_refused_at_its_field(world: Wor
     assert "There is no project “checkout”" in world.ada.wait_for_form("Tocsin").text
 
 
+def test_filters_find_an_owner_who_has_never_used_the_bot(world: World) -> None:
+    digest_id, _ = add(world, f'"hourly" owner:{world.ben.mention}')
+    world.ask(world.ada, f"digest edit {digest_id}")
+    assert world.ada.wait_for_form(f"Digest {digest_id}").value("Owner") == "Ben Tal"
+    assert 'owner:"@Cyn Roe"' in world.ask(world.ada, f"list owner:{world.cyn.mention}").text
+    for words in ('digest add "hourly"', "list"):
+        answer = world.ask(world.ada, f"{words} owner:{world.eve.mention}").text
+        assert "Eve Out is not a member of your organization." in answer and f"/incident {words} " in answer
+
+
 def test_another_time_or_look_leaves_the_owner(world: World) -> None:
     made, _ = add(world, '"hourly" project:checkout team:payments,unassigned owner:ada@acme.test')
     world.ask(world.dan, f"digest edit {made}")
