@@ -38,6 +38,8 @@ from sandbox import Sandbox
 from storage import engine
 
 PATIENCE_S = 60.0  # nobody waits so long in vain
+# For a process to end: longer than all that it may wait for meanwhile, each of which takes PATIENCE_S at most.
+END_S = 2.5 * PATIENCE_S
 _PATIENCE_MS = int(PATIENCE_S * 1000)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import inspect
 import io
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import import_module
@@ -23,6 +21,7 @@ from bot.secret_box import SecretBox
 from storage.engine import Store
 from storage.models import IntakeToken
 from tests.cli.test_settings import VARIABLES
+from tests.ending import run_to_end
 from tests.organization.test_file import ACME
 
 ROOT = Path(__file__).parents[2]
@@ -196,14 +195,8 @@ def test_a_command_loads_only_what_it_needs(words: list[str], unneeded: set[str]
         "import sys; from bot.cli import main; code = main(sys.argv[1:]);"
         " print(*sorted(sys.modules), file=sys.stderr); sys.exit(code)"
     )
-    ran = subprocess.run(
-        [sys.executable, "-c", program, *words],
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=True,
-    )
+    ran = run_to_end(["-c", program, *words], env={"PYTHONPATH": str(ROOT)})
+    assert ran.returncode == 0, ran.stderr
     loaded = set(ran.stderr.split())
     assert "typer" in loaded
     assert not loaded & unneeded

@@ -28,6 +28,7 @@ from storage.url import normalise_url
 from storage.values import Role, Status
 from tests.clock import seconds_ahead, shadow_database_time
 from tests.conftest import server_of
+from tests.ending import wait_for_end
 from tests.forking import ForkedProcess
 from tests.long import LONG
 from tests.stories.conftest import apply_file
@@ -229,11 +230,15 @@ class Replicas:
         self._reap(process)
         self.killed += 1
 
-    def stop_one(self, seconds: float) -> int:
+    def stop_one(self) -> int:
         """The first of them, with SIGTERM; gives its exit code."""
         process = self.running.pop(0)
         process.send_signal(signal.SIGTERM)
-        code = process.wait(seconds)
+
+        def read_log() -> str:
+            return process.stderr.read().decode() if process.stderr is not None else ""
+
+        code = wait_for_end(process, read_log)
         self._reap(process)
         return code
 

@@ -191,9 +191,9 @@ def test_sigterm_in_the_middle_of_a_send(company: Company, replicas: Replicas) -
     slow = company.slack.faults.slow("chat.postMessage", 0.2, times=None)
     company.comment("n0")
     company.slack.wait_until(lambda: company.slack.calls("chat.postMessage"))
-    assert replicas.stop_one(PATIENCE_S) == 0
+    assert replicas.stop_one() == 0
     company.comment("n1")
-    assert replicas.stop_one(PATIENCE_S) == 0
+    assert replicas.stop_one() == 0
     company.slack.faults.remove(slow)
     with company.store.read() as connection:
         begun = "SELECT count(*) FROM post WHERE attempted_at IS NOT NULL"

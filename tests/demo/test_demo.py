@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 from storage.embedded.lock import try_lock
+from tests.ending import SHOWS_STACKS, wait_for_end
 from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,6 +37,7 @@ class Running:
                 **{name: value for name, value in os.environ.items() if name.lower() != "no_proxy"},
                 "TOCSIN_DATA_DIR": str(folder),
                 "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x",
+                **SHOWS_STACKS,
                 **BEHIND_A_PROXY,
             },
             stdin=subprocess.DEVNULL,
@@ -103,9 +105,13 @@ class Running:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Its exit code."""
         self._process.send_signal(number)
-        code = self._process.wait(PATIENCE_S)
+        code = wait_for_end(self._process, self._read_to_the_end)
         self._reader.join()
         return code
+
+    def _read_to_the_end(self) -> str:
+        self._reader.join()
+        return self._said
 
     def kill(self) -> None:
         """Ends what has not ended."""

@@ -26,6 +26,7 @@ import pytest
 import run_bot
 from bot import environment
 from bot.environment import CHECK_PINS, IN_PARALLEL, RUNTIME_MODULES, STAMP, TEST_MODULES, Environment
+from tests.ending import SHOWS_STACKS, read_to_end
 
 COMMAND = """
 import os, signal, sys, time
@@ -115,6 +116,7 @@ class Checkout:
                 "PIP_NO_INDEX": "1",
                 "PIP_FIND_LINKS": str(self.wheels),
                 "PIP_CONFIG_FILE": os.devnull,
+                **SHOWS_STACKS,
                 **settings,
             },
             stdout=subprocess.PIPE,
@@ -125,8 +127,7 @@ class Checkout:
     def run(self, *argv: str, python: Path | None = None, **settings: str) -> tuple[int, str, str]:
         """Run the door to its end; return its exit code, stdout and stderr."""
         process = self.start(*argv, python=python, **settings)
-        out, err = process.communicate(timeout=100)
-        return process.returncode, out, err
+        return read_to_end(process)
 
 
 def digest(text: str) -> str:
@@ -161,8 +162,7 @@ def test_first_start_builds_the_environment_and_later_ones_use_it(checkout: Chec
     while process.stdout.readline() != "waiting\n":
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 7
-    process.communicate()
+    assert read_to_end(process)[0] == 7
 
 
 def test_an_environment_follows_its_pins_its_packages_and_its_folder(checkout: Checkout) -> None:
@@ -203,8 +203,9 @@ def test_an_install_killed_half_way_is_repaired_by_the_next_starts(checkout: Che
         assert start.stderr.readline() == waiting
     gate.unlink()
     os.close(at_work)
-    said = "".join(start.communicate(timeout=100)[1] for start in starts)
-    assert [start.returncode for start in starts] == [3, 3]
+    ends = [read_to_end(start) for start in starts]
+    assert [code for code, _, _ in ends] == [3, 3]
+    said = "".join(errors for _, _, errors in ends)
     assert said == f"Setting up {checkout.venv}, first run only (about 20 s)...\n"
     killed.communicate()
 

@@ -1,6 +1,7 @@
 """Driving the workspace over HTTP, as a test in another language would, and who is kept out."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from slack_bolt import App
 from slack_sdk import WebClient
 
 from sandbox import Sandbox
-from tests.patience import PATIENCE_S
+from tests.ending import SHOWS_STACKS, read_to_end, run_to_end
 from tests.sandbox.conftest import Connect
 
 
@@ -170,7 +171,11 @@ def test_the_page_s_own_origin_is_let_in(slack: Sandbox, remote: Remote) -> None
 
 def test_the_sandbox_alone() -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "sandbox"],
+        env={**os.environ, **SHOWS_STACKS},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     try:
         assert process.stdout is not None
@@ -181,12 +186,10 @@ def test_the_sandbox_alone() -> None:
         remote = Remote(settings["SLACK_API_URL"].removesuffix("/api/"))
         assert remote.do("/people/U0001/sees?channel=C0001") == {"messages": []}
         port = settings["SLACK_API_URL"].split(":")[2].split("/")[0]
-        second = subprocess.run(
-            [sys.executable, "-m", "sandbox", "--port", port], capture_output=True, text=True, timeout=PATIENCE_S
-        )
+        second = run_to_end(["-m", "sandbox", "--port", port], env=os.environ)
         assert second.returncode == 2
         assert second.stderr.startswith(f"Port {port} cannot be used: Address already in use.")
     finally:
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, errors) == (0, "")
+        code, _, errors = read_to_end(process)
+    assert (code, errors) == (0, "")

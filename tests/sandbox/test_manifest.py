@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from sandbox import Sandbox, SandboxError
-from tests.patience import PATIENCE_S
+from tests.ending import SHOWS_STACKS, read_to_end
 
 MANIFEST: dict[str, Any] = {
     "display_information": {"name": "Lamp"},
@@ -65,13 +66,17 @@ def test_alone_with_a_manifest(tmp_path: Path, write: Any) -> None:
     path = tmp_path / "manifest"
     path.write_text(write(MANIFEST), "utf-8")
     command = [sys.executable, "-m", "sandbox", "--manifest", str(path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, **SHOWS_STACKS}
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         said = [process.stdout.readline() for _ in range(5)]
         page = said[-1].split()[-1]
         assert "<!doctype html>" in httpx.get(page).text
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_S) == 0
+        code, _, errors = read_to_end(process)
+    assert (code, errors) == (0, "")
 
 
 @pytest.mark.parametrize(("text", "sentence"), [("[1]", "holds no object"), ("{", "neither JSON nor YAML")])

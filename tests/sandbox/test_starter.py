@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sandbox import Sandbox
+from tests.ending import SHOWS_STACKS, wait_for_end
 from tests.sandbox.starter import MANIFEST
 
 ROOT = Path(__file__).parents[2]
@@ -26,12 +27,14 @@ def slack() -> Iterator[Sandbox]:
             "SLACK_API_URL": slack.api_url,
             "SLACK_BOT_TOKEN": slack.bot_token,
             "SLACK_APP_TOKEN": slack.app_token,
+            **SHOWS_STACKS,
         }
         with subprocess.Popen([sys.executable, "-m", "tests.sandbox.starter"], cwd=ROOT, env=environment) as app:
             slack.wait_until_connected()
             yield slack
             slack.hang_up()
             app.terminate()
+            wait_for_end(app, lambda: "(Its stacks are on stderr.)")
         slack.expect_no_problems()
 
 

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from sandbox import Sandbox
+from tests.ending import SHOWS_STACKS, describe_log, wait_for_end
 from tests.forking import ForkedProcess
 from tests.patience import PATIENCE_S
 
@@ -60,6 +61,7 @@ class Serving:
             "SLACK_BOT_TOKEN": slack.bot_token,
             "HTTP_PORT": "0",
             "LOG_FORMAT": "json",
+            **SHOWS_STACKS,
             **line,
             **({"SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]} if "SSL_CERT_FILE" in os.environ else {}),
             # Where coverage is measured, what this process runs counts too.
@@ -114,9 +116,14 @@ class Serving:
 
     def end(self) -> int:
         """The exit code of a process that has been told to stop, within the ten seconds of which `STOP_S` is a part."""
-        code = self.process.wait(PATIENCE_S)
+        code = wait_for_end(self.process, self._read_log)
         self._reader.join(PATIENCE_S)
         return code
+
+    def _read_log(self) -> str:
+        self._reader.join(PATIENCE_S)
+        with self._said:
+            return describe_log(self.lines)
 
     def close(self) -> None:
         """Leaves nothing behind."""

@@ -7,7 +7,6 @@ import json
 import queue
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import pytest
 
 from sandbox import Sandbox
 from storage.engine import Store
+from tests.ending import run_to_end
 from tests.patience import PATIENCE_S
 from tests.slack.serving import ROOT, Serve
 from tests.stories.conftest import Cast
@@ -84,9 +84,7 @@ def test_an_unexpected_error_is_reported_with_the_id_that_the_person_has(
 
 def run(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = {"PYTHONPATH": str(ROOT), "SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", **environment}
-    return subprocess.run(
-        [sys.executable, "-c", program], env=variables, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-    )
+    return run_to_end(["-c", program], env=variables)
 
 
 def test_the_package_is_loaded_only_where_it_is_needed() -> None:

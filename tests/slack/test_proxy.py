@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 from sandbox import Sandbox
+from tests.ending import run_to_end
 from tests.patience import PATIENCE_S
 from tests.slack.proxy import running_proxy
 from tests.slack.serving import ROOT, Serve
@@ -50,15 +49,7 @@ def test_doctor_says_what_the_proxy_answers(slack: Sandbox, cast: Cast, database
                 "SSL_CERT_FILE": os.environ["SSL_CERT_FILE"],
                 **variables,
             }
-            done = subprocess.run(
-                [sys.executable, "-m", "bot.cli", "doctor"],
-                cwd=tmp_path,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE_S,
-                check=False,
-            )
+            done = run_to_end(["-m", "bot.cli", "doctor"], env=environment, cwd=tmp_path)
             assert "Traceback" not in done.stderr
             return done.stdout
 

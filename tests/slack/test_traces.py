@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -16,6 +15,7 @@ from bot import tracing
 from bot.settings import Settings, SettingsError
 from sandbox import Sandbox
 from storage.engine import Store
+from tests.ending import run_to_end
 from tests.patience import PATIENCE_S
 from tests.slack.collector import Collector, Span, running_collector
 from tests.slack.serving import ROOT, Serve
@@ -161,9 +161,7 @@ def test_a_collector_that_is_away_or_hangs_delays_nobody(cast: Cast, serve: Serv
 
 def run(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = {"PYTHONPATH": str(ROOT), "SLACK_BOT_TOKEN": "xoxb-1", "SLACK_APP_TOKEN": "xapp-1", **environment}
-    return subprocess.run(
-        [sys.executable, "-c", program], env=variables, capture_output=True, text=True, timeout=PATIENCE_S, check=False
-    )
+    return run_to_end(["-c", program], env=variables)
 
 
 def test_without_an_endpoint_nothing_is_loaded_and_nothing_is_recorded() -> None:

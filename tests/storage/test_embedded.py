@@ -40,6 +40,7 @@ from storage.embedded.lock import try_lock
 from storage.embedded.scratch import scratch_folder
 from storage.embedded.server import LOG_LIMIT_BYTES, connect
 from storage.migrate import HEAD, migrate
+from tests.ending import SHOWS_STACKS, read_to_end
 
 ROOT = Path(__file__).parents[2]
 AS_ROOT = os.geteuid() == 0
@@ -85,6 +86,7 @@ class Holder:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.storage.hold_server", data_dir, *map(str, options)],
             cwd=ROOT,
+            env={**os.environ, **SHOWS_STACKS},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -103,7 +105,7 @@ class Holder:
         return self.said()[0]
 
     def end(self) -> None:
-        self.process.communicate()
+        read_to_end(self.process)
 
     def kill(self) -> None:
         self.process.kill()

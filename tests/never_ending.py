@@ -1,0 +1,32 @@
+"""A process that does not end when it is told to, for the tests of `tests.ending`: `python -m tests.never_ending`."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+
+
+def wait_for_nobody() -> None:
+    """Hangs."""
+    threading.Event().wait()
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Runs until it is killed; with `child`, as the parent of another one."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    threading.Thread(target=wait_for_nobody, daemon=True).start()
+    child = None
+    if arguments:
+        child = subprocess.Popen([sys.executable, "-m", "tests.never_ending"], stdout=subprocess.PIPE)
+        assert child.stdout is not None
+        child.stdout.readline()
+    print("ready", flush=True)  # noqa: T201
+    print("the last line of its log", file=sys.stderr, flush=True)  # noqa: T201
+    threading.Event().wait() if child is None else child.wait()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
