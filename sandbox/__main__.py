@@ -5,7 +5,6 @@ language.
 import argparse
 import signal
 import sys
-import threading
 from pathlib import Path
 
 from sandbox import Sandbox, SandboxError
@@ -31,6 +30,9 @@ def main() -> int:
     )
     parser.add_argument("--tls", action="store_true", help="serve https and wss, with a certificate of its own")
     options = parser.parse_args()
+    # They wait until `sigwait`, in all threads; a handler could interrupt the main thread where it holds a lock.
+    signals = {signal.SIGINT, signal.SIGTERM}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     slack = Sandbox(port=options.port, tls=options.tls)
     set_up(slack)
     try:
@@ -52,10 +54,7 @@ def main() -> int:
         + f"# The workspace in a browser: {slack.platform.base_url}/\n"
     )
     sys.stdout.flush()
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    stopped.wait()
+    signal.sigwait(signals)
     slack.stop()
     return 0
 

@@ -18,6 +18,8 @@ from typing import Any, Protocol
 from tests.patience import END_S
 
 SHOWS_STACKS: Mapping[str, str] = MappingProxyType({"PYTHONFAULTHANDLER": "1"})
+# The first line of them: after SIGABRT, and where a bot ends itself because something hangs (bot/stopping.py).
+BEGIN_OF_STACKS = ("Fatal Python error", "Timeout (")
 # Of /proc/…/status: a signal that was sent and not handled, and whether the process has a handler.
 _OF_SIGNALS = ("State", "Threads", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt")
 
@@ -109,5 +111,5 @@ def _read_status(folder: Path) -> dict[str, str]:
 def describe_log(lines: Sequence[Mapping[str, Any]], last: int = 40) -> str:
     """The last lines of the log, and everything from where the stacks begin."""
     texts = [str(line["event"]).rstrip("\n") if len(line) == 1 else str(dict(line)) for line in lines]
-    first = next((number for number, text in enumerate(texts) if text.startswith("Fatal Python error")), len(texts))
+    first = next((number for number, text in enumerate(texts) if text.startswith(BEGIN_OF_STACKS)), len(texts))
     return "\n".join(texts[max(0, first - last) :])

@@ -8,14 +8,26 @@ import sys
 import threading
 from collections.abc import Sequence
 
+from bot.stopping import stop_on_signals
+
 
 def wait_for_nobody() -> None:
     """Hangs."""
     threading.Event().wait()
 
 
+def hang_after_signal() -> None:
+    """Is told to stop, and hangs while it does."""
+    with stop_on_signals(0.1) as stop:
+        print("ready", flush=True)  # noqa: T201
+        stop.wait()
+        wait_for_nobody()
+
+
 def main(arguments: Sequence[str]) -> None:
-    """Runs until it is killed; with `child`, as the parent of another one."""
+    """Runs until it is killed; with `child`, as the parent of another one, with `limited` until it hangs too long."""
+    if "limited" in arguments:
+        hang_after_signal()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=wait_for_nobody, daemon=True).start()
     child = None

@@ -11,15 +11,18 @@ from typing import Annotated
 import typer
 from sqlalchemy import URL
 
+from bot import stopping
 from bot.commands.usage import load_settings, parse_number
 from bot.database import open_database
 from bot.error_reports import ErrorReports
 from bot.loading import load
 from bot.log import redact
+from bot.processes import supervisor
 from bot.processes.member import Member
-from bot.processes.supervisor import MAX_WORKERS, check_workers, supervise
+from bot.processes.supervisor import MAX_WORKERS, check_workers
 from bot.program import PROGRAM
 from bot.settings import Role, Settings, SettingsError
+from bot.stopping import stop_on_signals
 from bot.trace_export import TraceExport
 from storage.clock import Clock
 
@@ -72,26 +75,24 @@ def _serve(role: Role, workers: int, member: Member | None, *, while_stdin_open:
     if missing := settings.find_missing(role):
         raise SettingsError(f"Not set: {' and '.join(missing)}. {_DEMO_HINT}")
     check_workers(settings, role, workers)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    reports = ErrorReports(settings)
-    traces = TraceExport(settings, role.value)
-    try:
-        if workers > 1:
+    with stop_on_signals(supervisor.LIMIT_S if workers > 1 else stopping.LIMIT_S) as stop:
+        reports = ErrorReports(settings)
+        traces = TraceExport(settings, role.value)
+        try:
+            if workers > 1:
+                with open_database(settings) as url:
+                    return supervisor.supervise(settings, _share_database(settings, url), role, workers, stop)
+            # Most of the program is loaded while the embedded database starts.
+            loading = threading.Thread(target=load, args=["bot.serving"], name="loading", daemon=True)
+            loading.start()
             with open_database(settings) as url:
-                return supervise(settings, _share_database(settings, url), role, workers, stop)
-        # Most of the program is loaded while the embedded database starts.
-        loading = threading.Thread(target=load, args=["bot.serving"], name="loading", daemon=True)
-        loading.start()
-        with open_database(settings) as url:
-            loading.join()
-            from bot.serving import serve as run
+                loading.join()
+                from bot.serving import serve as run
 
-            return run(settings, url, role, clock, stop, member)
-    finally:
-        traces.stop()
-        reports.stop()
+                return run(settings, url, role, clock, stop, member)
+        finally:
+            traces.stop()
+            reports.stop()
 
 
 def _join_group(descriptors: str) -> Member:

@@ -5,7 +5,6 @@ This is the only package of the bot that imports the sandbox.
 
 from __future__ import annotations
 
-import signal
 import socket
 import threading
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from bot.organization.apply import apply
 from bot.organization.file import parse
 from bot.settings import Settings
 from bot.slack.manifest import manifest
+from bot.stopping import stop_on_signals
 from sandbox import NotAcknowledged, NotConnected, Sandbox
 from storage.engine import Store
 from storage.errors import Contended, DatabaseAway
@@ -50,9 +50,11 @@ def run(settings: Settings, port: int, *, reset: bool = False) -> int:
     `port` is where the page is served, or the next free one; 0: any. `reset` forgets Acme and what was said first,
     and nothing else that the database holds. Raises DatabaseAway.
     """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    with stop_on_signals() as stop:
+        return _run(settings, port, stop, reset=reset)
+
+
+def _run(settings: Settings, port: int, stop: threading.Event, *, reset: bool) -> int:
     if settings.database_url is not None:
         typer.echo("DATABASE_URL is not used: the demo has a database of its own.", err=True)
     # Beside the embedded database of a real bot, which must hold nothing of the demo.

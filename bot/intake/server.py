@@ -9,14 +9,18 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
 from bot.intake.connections import Connection, Connections, max_connections, raise_file_limit
 from bot.listening import BACKLOG, open_listening_socket
 
+log = structlog.get_logger(__name__)
+
 # How long requests in progress may still take after SIGTERM; the whole stop may take ten seconds.
 DRAIN_S = 5
+_CANCEL_S = 1
 # How many connections are accepted in one go, before the limit on them is checked.
 _MAX_ACCEPTS = 32
 
@@ -97,8 +101,13 @@ class HttpServer:
         self._server.should_exit = True
 
     def stop(self) -> None:
-        """Accepts no more requests and finishes those in progress, in DRAIN_S seconds at most."""
+        """Accepts no more requests and finishes those in progress, in DRAIN_S seconds at most.
+
+        Then they are cancelled. One whose work in another thread hangs cannot be, and is waited for no longer.
+        """
         self.begin_stop()
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(DRAIN_S + _CANCEL_S)
+            if self._thread.is_alive():
+                log.warning("HTTP requests were not answered: they take too long")
         self._socket.close()

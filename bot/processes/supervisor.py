@@ -43,6 +43,8 @@ EXIT_USAGE = 2  # a setting is wrong, or Slack refuses a token: another try woul
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 STABLE_AFTER_S = 60.0
 STOP_S = 12.0  # a child that hangs is killed; it stops in ten seconds by itself, and systemd waits for fifteen
+# For everything, the embedded database included. As with one process, what still hangs then is ended.
+LIMIT_S = 14.0
 _ANSWER_S = 2.0  # for a child to give its metrics
 
 

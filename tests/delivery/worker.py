@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import threading
 import time
 from dataclasses import replace
@@ -25,6 +24,7 @@ from bot.people.identity import Identity
 from bot.settings import LogFormat, LogLevel
 from bot.slack.background import Background
 from bot.slack.clients import Clients
+from bot.stopping import stop_on_signals
 from storage.engine import Store
 from tests.patience import be_patient
 
@@ -78,8 +78,12 @@ class Clock:
 def main() -> None:
     """Works until SIGTERM."""
     be_patient()
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    with stop_on_signals() as stop:
+        work(stop)
+
+
+def work(stop: threading.Event) -> None:
+    """Delivers until `stop` is set."""
     configure(LogLevel.ERROR, LogFormat.JSON)
     api_url = os.environ["SLACK_API_URL"]
     clock = Clock()

@@ -35,6 +35,7 @@ if __name__ == "__main__":
     from tests.patience import PATIENCE_S, be_patient
 
     be_patient()
+    from bot import stopping
     from bot.processes import supervisor
     from bot.slack import connections
     from bot.slack.backoff import Backoff
@@ -42,7 +43,10 @@ if __name__ == "__main__":
     # A test does not wait for the next attempt as long as a process may that Slack has refused for minutes.
     connections._unwanted = Backoff(connections.FIRST_WAIT_AFTER_REFUSAL_S, longest_s=4.0)
     supervisor.COMMAND = ("-m", "tests.slack.patient_serve")
-    supervisor.STOP_S = PATIENCE_S
+    # Each is longer than the one before, which may be waited for meanwhile; the longest is that of `tests.ending`.
+    stopping.LIMIT_S = PATIENCE_S
+    supervisor.STOP_S = 1.5 * PATIENCE_S
+    supervisor.LIMIT_S = 2.0 * PATIENCE_S
     from bot.cli import main
 
     sys.exit(main(["serve", *sys.argv[1:]]))

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from sandbox import Sandbox
-from tests.ending import SHOWS_STACKS, describe_log, wait_for_end
+from tests.ending import BEGIN_OF_STACKS, SHOWS_STACKS, describe_log, wait_for_end
 from tests.forking import ForkedProcess
 from tests.patience import PATIENCE_S
 
@@ -77,6 +77,15 @@ class Serving:
             )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        try:
+            self._wait_until_it_serves(slack, over_http=over_http, ready=ready, role=role, words=words)
+        except BaseException:
+            self.close()
+            raise
+
+    def _wait_until_it_serves(
+        self, slack: Sandbox, *, over_http: bool, ready: bool, role: str, words: Sequence[str]
+    ) -> None:
         self.url = f"http://127.0.0.1:{self.wait_for('serving HTTP')['port']}"
         if not ready:
             return
@@ -117,7 +126,8 @@ class Serving:
     def end(self) -> int:
         """The exit code of a process that has been told to stop, within the ten seconds of which `STOP_S` is a part."""
         code = wait_for_end(self.process, self._read_log)
-        self._reader.join(PATIENCE_S)
+        log = self._read_log()
+        assert not any(str(line["event"]).startswith(BEGIN_OF_STACKS) for line in self.lines), log
         return code
 
     def _read_log(self) -> str:
