@@ -115,13 +115,15 @@ HANDLES = (
     Verb(
         name="silence",
         usage=f"{USAGE} · silence list · {END_USAGE}",
+        form=USAGE,
         summary="Silences the alert of an incident: it posts no cards until the silence ends.",
         examples=("silence 12 2h database upgrade", "silence 12 until:18:00", "silence list", "silence end 3"),
         brief="silence its alert for a while",
         group=Group.WORK,
-        synonyms=("snooze",),
+        synonyms=("snooze", "mute", "suppress", "ignore", "quiet", "hush"),
         rewordings={
             **dict.fromkeys(("silences", "unsilence", "unsnooze", "unmute", "maintenance list"), "list"),
+            **dict.fromkeys(("mute list", "snooze list"), "list"),
             **dict.fromkeys(("end silence", "stop silence", "remove silence", "maintenance end"), "end"),
         },
         command=handle_command,

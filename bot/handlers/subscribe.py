@@ -151,7 +151,7 @@ HANDLES = (
         summary="Stops following an incident, or new ones that match.",
         examples=("unsubscribe 12", "unsubscribe team:payments critical"),
         group=Group.FOLLOW,
-        synonyms=("unfollow", "unwatch", "unsub", "mute", "stop"),
+        synonyms=("unfollow", "unwatch", "unsub", "stop"),
         command=handle_unsubscribe_command,
         buttons={
             "unsubscribe": handle_unsubscribe_press,  # Unsubscribe

@@ -98,6 +98,10 @@ def _refuse(result: Ownership, owner: Owner, advice: str) -> Confirmation:
     )
 
 
+_TO_ONESELF = [
+    f"{verb} {person}" for verb in ("assign", "reassign", "give") for person in ("me", "to me", "myself", "to myself")
+]
+
 HANDLES = (
     Verb(
         name="take",
@@ -107,7 +111,7 @@ HANDLES = (
         examples=("take 12",),
         group=Group.WORK,
         synonyms=("claim", "own", "mine", "have", "got"),
-        rewordings=dict.fromkeys(("take over", "take it", "takeover", "assign me"), ""),
+        rewordings=dict.fromkeys(("take over", "take it", "takeover", *_TO_ONESELF), ""),
         command=handle_command,
         buttons={
             "take": handle_press,  # Take it

@@ -35,6 +35,8 @@ _NOUNS = frozenset({"incident", "issue", "alert", "number"})
 _LISTS = frozenset({"all", "closed", "critical", "warning", "mine", "unowned"})
 # What is on Home, and has no command.
 _ADMINISTERED = frozenset({"token", "tokens", "team", "teams", "project", "projects"})
+_PERSON = " @person"  # in the usage of a command
+_BEFORE_PERSON = re.compile(r"(?:(?:over|off|to)\s+)*@?", re.IGNORECASE)  # "assign 12 to ben"
 _LEAST_LENGTH = 4  # letters of another tool's name for a command, in the middle of a sentence
 _LEAST_WORDS = 3  # words of a message that may be the title of an incident
 
@@ -98,12 +100,20 @@ def _are_numbers(words: Sequence[str]) -> bool:
 
 
 def _reword(registry: Registry, word: str, words: str) -> tuple[str, str] | None:
-    """The command and its words, where the first or the first two words are another way to say it."""
-    second, behind = split_first_word(words)
-    for typed, rest in ((f"{word} {second}", behind), (word, words)):
-        if typed.lower() in registry.rewordings:
-            name, form = registry.rewordings[typed.lower()]
-            return name, f"{form} {rest}".strip()
+    """The command and its words, where the first one to three words are another way to say it.
+
+    The number of an incident may stand behind the first one: `assign 12 to me` is `assign to me 12`.
+    """
+    number, behind = split_first_word(words)
+    if not NUMBER.fullmatch(decode_slack_text(number).strip(_PUNCTUATION)):
+        number, behind = "", words
+    second, after_second = split_first_word(behind)
+    third, after_third = split_first_word(after_second)
+    for parts, rest in (((word, second, third), after_third), ((word, second), after_second), ((word,), behind)):
+        typed = " ".join(part.strip(_PUNCTUATION) for part in parts if part).lower()
+        if typed in registry.rewordings:
+            name, form = registry.rewordings[typed]
+            return name, " ".join(part for part in (form, number, rest) if part)
     return None
 
 
@@ -216,6 +226,10 @@ def _correct(meant: _Meant) -> str:
     usage = verb.form or verb.usage
     if meant.number is None:
         return usage
+    if _PERSON in usage:
+        if not rest:
+            return usage.replace("N", str(meant.number), 1)
+        rest = _BEFORE_PERSON.sub("@", rest, count=1)
     takes_more = len(usage.split()) > 2
     if verb.values:
         typed, others = split_first_word(rest)

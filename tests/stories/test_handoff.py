@@ -201,7 +201,8 @@ def test_other_ways_to_say_it(owned: World) -> None:
         assert "You withdrew" in owned.ask(owned.ada, "handoff 1 cancel").text
     assert "Take it over if you work on it now." in owned.ask(owned.ben, "take over 1").text
     assert "You already own #1" in owned.ask(owned.ada, "take it 1").text
-    assert "You already own #1" in owned.ask(owned.ada, "assign me 1").text
+    for words in ("assign me 1", "assign 1 me", "assign 1 to me", "Assign #1 to myself!", "reassign 1 to me please"):
+        assert "You already own #1" in owned.ask(owned.ada, words).text, words
 
 
 def test_who_owns_nothing_and_bots(owned: World) -> None:
