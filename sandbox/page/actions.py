@@ -202,8 +202,10 @@ class Actions:
 
     def _control(self, surface: SeenMessage | Form | Home, asked: Json) -> Control:
         block, action = _text(asked, "block"), _text(asked, "action")
-        for control in controls(surface.blocks):
-            if control.block_id == block and control.action_id == action:
+        found = [control for control in controls(surface.blocks) if control.action_id == action]
+        # It may have been pressed just before it was drawn anew, in a block with another id.
+        for control in found:
+            if control.block_id == block or len(found) == 1:
                 return control
         raise NotThere("What was used is not there any more.")
 

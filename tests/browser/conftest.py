@@ -1,5 +1,8 @@
 """Windows on the page, in a real browser: Debian's chromium, driven by Playwright.
 
+Playwright waits for what it presses, and for nothing else. What the next step relies on is waited for: by the helpers
+here, or by what a person would see. Keys go to whatever has the focus, so no dialog may still be closing.
+
 A window fails its test when a script of the page fails, when the browser refuses something, and when a dialog of
 the browser's own opens, which only injected script would do.
 """
@@ -38,10 +41,34 @@ Shot = Callable[[Page, str], None]
 
 
 def go_to(page: Page, name: str) -> None:
-    """Opens a conversation, by its name in the list."""
+    """Opens a conversation, by its name in the list, and waits for its messages."""
     named = re.compile(rf"^{re.escape(name)}( \d+ unread for you)?$")
-    page.get_by_role("navigation").get_by_role("link", name=named).click()
-    expect(page.locator("[aria-current=page]").first).to_be_visible()
+    link = page.get_by_role("navigation").get_by_role("link", name=named)
+    link.click()
+    expect(link).to_have_attribute("aria-current", "page")
+    expect_loaded(page)
+
+
+def visit(page: Page, address: str) -> None:
+    """Opens a conversation, a thread or the Home by its address on the page, and waits for what is in it."""
+    page.evaluate("address => { location.hash = address; }", address)
+    place = page.locator(f"nav [data-key={address.partition('/')[0]}]")
+    expect(place).to_have_attribute("aria-current", "page")
+    expect_loaded(page)
+
+
+def become(page: Page, name: str) -> None:
+    """Makes the window somebody else's."""
+    page.get_by_role("button", name="You are").click()
+    page.get_by_role("menuitem", name=name).click()
+    expect(page.get_by_role("button", name=f"You are {name}")).to_be_visible()
+    expect_loaded(page)
+
+
+def expect_loaded(page: Page) -> None:
+    """Waits until the messages of the conversation are there, or the Home."""
+    expect(page.locator(".main .messages, .main .home-body")).to_have_count(1)
+    expect(page.locator(".beginning", has_text="Loading…")).to_have_count(0)
 
 
 def message(page: Page, text: str) -> Locator:
@@ -60,10 +87,46 @@ def choose_in_menu(message: Locator, entry: str) -> None:
     message.page.get_by_role("menuitem", name=entry, exact=True).click()
 
 
+def use_tool(message: Locator, name: str) -> None:
+    """Presses a button of the bar that stands at a message under the pointer."""
+    message.hover()
+    message.get_by_role("toolbar").get_by_role("button", name=name).click()
+
+
 def type_command(page: Page, words: str) -> None:
-    """Types something into the composer and sends it."""
-    page.locator("#composer").fill(words)
-    page.locator("#composer").press("Enter")
+    """Types something into the composer, sends it, and waits for the answer.
+
+    What the app answers with its acknowledgement is there then; what it does later is not.
+    """
+    expect_no_dialog(page)
+    composer = page.locator("#composer")
+    composer.fill(words)
+    composer.press("Enter")
+    expect_answered(page)
+
+
+def expect_answered(page: Page) -> None:
+    """Waits until all that was sent from the composer has been answered."""
+    expect(page.locator(".main .composer")).not_to_have_attribute("aria-busy", "true")
+
+
+def leave_dialog(page: Page) -> None:
+    """Closes the dialog in front by Escape, the only one."""
+    expect(page.locator("dialog[open]")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect_no_dialog(page)
+
+
+def expect_no_dialog(page: Page) -> None:
+    """Waits until no form, question or picture stands in front of the page."""
+    expect(page.locator("dialog[open]")).to_have_count(0)
+
+
+def leave_menu(page: Page) -> None:
+    """Closes a menu or list by Escape."""
+    expect(page.locator(".popup")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(page.locator(".popup")).to_have_count(0)
 
 
 @pytest.fixture(scope="session")
@@ -118,8 +181,9 @@ def window(browser: Browser, slack: Sandbox) -> Iterator[OpenWindow]:
         page.on("pageerror", lambda error: faults.append(f"script: {error}"))
         page.on("dialog", asked)
         page.goto(f"http://127.0.0.1:{slack.port}/?as={person.id}{f'#{place}' if place else ''}")
-        page.locator("#page:not([aria-busy])").wait_for()
         pages.append(page)
+        page.locator("#page:not([aria-busy])").wait_for()
+        expect_loaded(page)
         return page
 
     yield open_window

@@ -21,6 +21,7 @@ export class Composer {
   /** `where()` gives {channel, thread}. */
   constructor(where, { id, thread = false } = {}) {
     this.where = where;
+    this.sending = 0;
     this.area = h("textarea.composer-area", { id, rows: 1, spellcheck: "true", aria: { label: thread ? "Reply in the thread" : "Message" } });
     this.file = h("input", { type: "file", hidden: true, multiple: true, onchange: () => this.upload([...this.file.files]) });
     this.also = thread ? h("label.also", {}, h("input", { type: "checkbox" }), h("span", {}, "Also send to the channel")) : null;
@@ -125,42 +126,62 @@ export class Composer {
   }
 
   async send() {
-    const typed = this.area.value;
-    if (!typed.trim()) return;
+    if (!this.area.value.trim()) return;
     const { channel, thread } = this.where();
+    const key = this.key();
     const command = thread ? null : this.command();
-    this.last = typed;
-    this.area.value = "";
-    this.changed();
-    this.box.classList.add("busy");
+    const typed = (this.last = this.take());
+    this.busy(1);
     try {
       if (command) await store.act("command", { channel, name: command.name, text: command.text.trim() });
       else await store.act("say", { channel, text: typed.trimEnd(), rich: fromMarkup(typed), ...(thread ? { thread, broadcast: this.also.querySelector("input").checked } : {}) });
       if (this.also) this.also.querySelector("input").checked = false;
     } catch (error) {
       toast(error.message);
-      if (!this.area.value) {
-        this.area.value = typed;
-        this.changed();
-      }
+      this.giveBack(key, typed);
     } finally {
-      this.box.classList.remove("busy");
+      this.busy(-1);
+    }
+  }
+
+  /** Shows that something is on its way, until all of it has been answered. */
+  busy(more) {
+    this.sending += more;
+    this.box.setAttribute("aria-busy", String(this.sending > 0));
+  }
+
+  /** What was typed; it is sent, and the area is free for more. */
+  take() {
+    const typed = this.area.value;
+    this.area.value = "";
+    this.changed();
+    return typed;
+  }
+
+  /** What could not be sent is there again where it was typed, unless something else is by now. */
+  giveBack(key, typed) {
+    if (key !== this.key()) drafts.set(key, drafts.get(key) || typed);
+    else if (!this.area.value) {
+      this.area.value = typed;
+      this.changed();
     }
   }
 
   async upload(files) {
     const { channel, thread } = this.where();
+    const key = this.key();
+    let text = this.take();
     for (const file of files) {
-      const query = new URLSearchParams({ as: store.me.id, channel, name: file.name, text: this.area.value, ...(thread ? { thread } : {}) });
+      const query = new URLSearchParams({ as: store.me.id, channel, name: file.name, text, ...(thread ? { thread } : {}) });
       try {
         const answer = await fetch(`/page/files?${query}`, { method: "POST", body: file });
         if (!answer.ok) throw new Error((await answer.json()).error);
-        this.area.value = "";
-        this.changed();
+        text = "";
       } catch (error) {
         toast(`${file.name}: ${error.message}`);
       }
     }
+    if (text) this.giveBack(key, text);
     this.file.value = "";
   }
 }

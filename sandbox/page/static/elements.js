@@ -3,6 +3,7 @@
 
 import { add, fill, follow, fresh, h, icon, link, toast } from "./dom.js";
 import { complete } from "./complete.js";
+import { refocus } from "./focus.js";
 import { zoomable } from "./lightbox.js";
 import { menuButton } from "./menu.js";
 import { plain, textNodes, spoken } from "./mrkdwn.js";
@@ -29,9 +30,11 @@ export function confirmed(confirm) {
     const title = fresh("title");
     const dangerous = confirm.style === "danger"; // then Enter alone does nothing
     const dialog = h("dialog.confirm", { aria: { labelledby: title } });
+    const back = document.activeElement;
     const answer = (value) => {
       dialog.close();
       dialog.remove();
+      refocus(back);
       resolve(value);
     };
     dialog.addEventListener("cancel", (event) => {
@@ -231,8 +234,9 @@ function field(surface, block, element, label, given, multiline = false) {
       }
     },
   });
-  made.dataset.flush = "";
+  made.dataset.flush = `${block.block_id} ${element.action_id}`;
   made.flush = () => tell(false);
+  made.touched = () => made.value !== value;
   return made;
 }
 
@@ -247,7 +251,8 @@ function number(surface, block, element, label) {
 /** A text field that takes markup, mentions and emoji, with the buttons for them. */
 function richTextInput(surface, block, element, label) {
   let timer;
-  let told = toMarkup(surface.state(block, element)?.rich_text_value);
+  const drawn = toMarkup(surface.state(block, element)?.rich_text_value);
+  let told = drawn;
   const tell = (dispatch) => {
     clearTimeout(timer);
     if (area.value === told && !dispatch) return;
@@ -266,8 +271,9 @@ function richTextInput(surface, block, element, label) {
     },
     onchange: () => tell(false),
   });
-  area.dataset.flush = "";
+  area.dataset.flush = `${block.block_id} ${element.action_id}`;
   area.flush = () => tell(false);
+  area.touched = () => area.value !== drawn;
   const wrap = (before, after = before) => {
     const { selectionStart: start, selectionEnd: end } = area;
     area.setRangeText(before + area.value.slice(start, end) + after, start, end, "end");

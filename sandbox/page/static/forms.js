@@ -3,6 +3,7 @@
 
 import { blocks } from "./blocks.js";
 import { fill, fresh, h, icon, toast } from "./dom.js";
+import { refocus } from "./focus.js";
 import { textNodes } from "./mrkdwn.js";
 import { store } from "./store.js";
 
@@ -17,7 +18,9 @@ export function viewSurface(view) {
     },
     fill: async (block, element, value, dispatch) => {
       if (dispatch && !element.type.endsWith("_input")) await flush();
-      const done = store.act("fill", { ...at(block, element), value, dispatch });
+      const done = store.act("fill", { ...at(block, element), value, dispatch }).catch((error) => {
+        if (isOpen(view)) throw error;
+      });
       underway.add(done);
       return done.finally(() => underway.delete(done));
     },
@@ -34,6 +37,9 @@ export function viewSurface(view) {
 }
 
 const underway = new Set();
+const left = new Set(); // the ids of forms that the person has left, of which the workspace may not know yet
+
+const isOpen = (view) => view.type === "home" || (!left.has(view.id) && store.views.stack.some((one) => one.id === view.id));
 
 /** Sends off what was typed, and waits until everything that was filled in has arrived. */
 async function flush() {
@@ -60,6 +66,7 @@ export class Forms {
       this.remove();
       return;
     }
+    if (left.has(top.id)) return;
     const same = this.shown && this.shown.id === top.id && this.shown.hash === top.hash;
     const errors = JSON.stringify(top.errors);
     if (same && errors === this.shownErrors) {
@@ -76,8 +83,7 @@ export class Forms {
     if (!dialog) return;
     dialog.close();
     dialog.remove();
-    const back = this.back;
-    if (back?.isConnected) back.focus();
+    refocus(this.back);
   }
 
   draw(view, same) {
@@ -94,11 +100,13 @@ export class Forms {
     const keptLabel = this.dialog.contains(focused) ? focused.getAttribute("aria-label") : null;
     const keptAt = focused?.selectionStart;
     const scrolled = this.shown?.id === view.id ? this.dialog.querySelector(".form-body")?.scrollTop : 0;
+    const typed = this.take(view);
     this.shown = view;
     const title = fresh("title");
     this.dialog.setAttribute("aria-labelledby", title);
     const pushed = store.views.stack.length > 1;
-    this.submitButton = view.submit && h("button.button.primary", { type: "submit" }, textNodes(view.submit));
+    const busy = this.dialog.classList.contains("busy");
+    this.submitButton = view.submit && h("button.button.primary", { type: "submit", disabled: busy }, textNodes(view.submit));
     this.trouble = h("div.trouble", { role: "alert" });
     const errors = view.errors ?? {};
     const body = h("div.form-body", {}, blocks(viewSurface(view), view.blocks, errors));
@@ -118,9 +126,17 @@ export class Forms {
       h("footer.form-foot", {}, h("button.button", { type: "button", onclick: () => this.close() }, view.close ? textNodes(view.close) : pushed ? "Back" : "Cancel"), this.submitButton),
     );
     fill(this.dialog, form);
+    for (const field of body.querySelectorAll("[data-flush]")) field.value = typed.get(field.dataset.flush) ?? field.value;
     if (!this.dialog.open) this.dialog.showModal();
     body.scrollTop = scrolled ?? 0;
     this.focus(body, { keptLabel, keptAt, same, errors });
+  }
+
+  /** What was typed into the fields that are there, for those of the same form that take their place. */
+  take(view) {
+    const fields = [...this.dialog.querySelectorAll("[data-flush]")].filter((field) => field.touched());
+    for (const field of fields) field.flush();
+    return new Map(this.shown?.id === view.id ? fields.map((field) => [field.dataset.flush, field.value]) : []);
   }
 
   focus(body, { keptLabel, keptAt, same, errors }) {
@@ -134,9 +150,9 @@ export class Forms {
 
   async submit(event) {
     event.preventDefault();
-    const view = this.shown;
-    if (!view || this.dialog.classList.contains("busy")) return;
-    this.dialog.classList.add("busy");
+    const { shown: view, dialog } = this;
+    if (!view || dialog.classList.contains("busy")) return;
+    dialog.classList.add("busy");
     if (this.submitButton) this.submitButton.disabled = true;
     this.trouble.textContent = "";
     try {
@@ -147,17 +163,21 @@ export class Forms {
       if (this.shown) this.trouble.textContent = error.message;
       else toast(error.message);
     } finally {
-      this.dialog?.classList.remove("busy");
-      if (this.submitButton) this.submitButton.disabled = false;
+      dialog.classList.remove("busy");
+      if (this.dialog === dialog && this.submitButton) this.submitButton.disabled = false;
     }
   }
 
+  /** Leaves the form. The last of the stack goes at once: what is typed next is for the page. */
   close(everything = false) {
     const view = this.shown;
-    if (!view) return;
+    if (!view || left.has(view.id)) return;
+    left.add(view.id);
+    if (everything || store.views.stack.length === 1) this.remove();
     store.act("close", { view: view.id, everything }).catch((error) => {
+      left.delete(view.id);
       toast(error.message);
-      this.remove();
+      this.sync();
     });
   }
 }

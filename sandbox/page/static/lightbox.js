@@ -1,6 +1,7 @@
 // A picture, large: over the page, until it is closed.
 
 import { fresh, h, icon } from "./dom.js";
+import { refocus } from "./focus.js";
 
 /** A picture that opens large when it is pressed. */
 export function zoomable(src, alt) {
@@ -31,8 +32,12 @@ function open(src, words, name) {
     ),
     h("img.large", { src, alt: words }),
   );
-  // Escape closes the dialog by itself; the focus goes back to the picture.
-  dialog.addEventListener("close", () => dialog.remove());
+  // Escape closes the dialog by itself.
+  const back = document.activeElement;
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    refocus(back);
+  });
   document.body.append(dialog);
   dialog.showModal();
 }

@@ -1,5 +1,7 @@
 // The line to the workspace: acts go out and are answered, news comes in; a lost line is taken up again.
 
+import { whenReleased } from "./pointer.js";
+
 const FIRST_WAIT_MS = 300;
 const LONGEST_WAIT_MS = 5000;
 
@@ -18,8 +20,8 @@ export class Link extends EventTarget {
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
     if (this.person) url.searchParams.set("as", this.person);
     this.socket = new WebSocket(url);
-    this.socket.addEventListener("message", (event) => this.take(JSON.parse(event.data)));
-    this.socket.addEventListener("close", () => this.lost());
+    this.socket.addEventListener("message", (event) => whenReleased(() => this.take(JSON.parse(event.data))));
+    this.socket.addEventListener("close", () => whenReleased(() => this.lost()));
   }
 
   take(news) {

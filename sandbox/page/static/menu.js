@@ -2,6 +2,7 @@
 // letters move it, Escape gives it back to the button.
 
 import { add, fill, fresh, h } from "./dom.js";
+import { refocus } from "./focus.js";
 import { placeUnder } from "./picker.js";
 
 /** A button that opens a menu: `items()` gives {text | nodes, note, danger, run} each time. */
@@ -44,7 +45,7 @@ export function menuButton(given, content, items, label) {
     document.removeEventListener("pointerdown", away, true);
     button.setAttribute("aria-expanded", "false");
     button.removeAttribute("aria-controls");
-    if (back) button.focus({ preventScroll: true });
+    if (back) refocus(button);
     old.remove();
   }
 

@@ -83,6 +83,11 @@ function body(message) {
   return nodes;
 }
 
+/** What a message says, and that it was edited where a person did. */
+const words = (message) => [body(message), message.edited && !isApp(message) && h("span.edited", {}, "(edited)")];
+
+const isApp = (message) => message.app || store.people.get(authorOf(message))?.bot;
+
 const COLORS = { good: "#2f9e63", warning: "#d99a1c", danger: "#c9372c" };
 
 // What Slack shows of an attachment: so many blocks; a text whole if it is shorter than this, else the first lines.
@@ -175,7 +180,6 @@ export function drawMessage(message, before, { inThread = false } = {}) {
   const moment = momentOf(message.ts);
   const joined = together(message, before);
   const name = message.username ?? store.called(author) ?? "Somebody";
-  const isApp = message.app || store.people.get(author)?.bot;
   const item = h("li.message", {
     class: [joined && "joined", message.ephemeral && "ephemeral", message.subtype === "channel_join" && "quiet"].filter(Boolean).join(" "),
     tabindex: "-1",
@@ -191,8 +195,8 @@ export function drawMessage(message, before, { inThread = false } = {}) {
     h(
       "div.message-main",
       {},
-      !joined && h("div.by", {}, h("span.author", {}, name), isApp && h("span.badge", {}, "APP"), guest(author), time),
-      h("div.message-body", {}, body(message), message.edited && !isApp && h("span.edited", {}, "(edited)")),
+      !joined && h("div.by", {}, h("span.author", {}, name), isApp(message) && h("span.badge", {}, "APP"), guest(author), time),
+      h("div.message-body", {}, editors.get(editorKey(message, inThread)) ?? words(message)),
       reactions(message),
       !inThread && threadLine(message),
       message.ephemeral &&
@@ -248,12 +252,12 @@ export class Tools {
         !this.inThread &&
         h("button.plain", { type: "button", title: "Reply in thread", aria: { label: "Reply in thread" }, onclick: () => store.say("open-thread", message) }, icon("thread")),
       h("button.plain", { type: "button", title: "Show what is behind it", aria: { label: "Inspect" }, onclick: () => store.say("inspect", { channel: message.channel, ts: message.ts }) }, icon("code")),
-      menuButton({ class: "plain" }, icon("more"), () => this.items(message, item), "More actions"),
+      menuButton({ class: "plain" }, icon("more"), () => this.items(message), "More actions"),
     );
     item.append(this.bar);
   }
 
-  items(message, item) {
+  items(message) {
     const shortcuts = message.ephemeral
       ? []
       : store.app.shortcuts
@@ -266,13 +270,19 @@ export class Tools {
     const mine = message.user === store.me.id && !message.ephemeral && !message.subtype;
     return [
       ...shortcuts,
-      ...(mine ? [{ text: "Edit message", run: () => edit(message, item) }] : []),
+      ...(mine ? [{ text: "Edit message", run: () => this.edit(message) }] : []),
       ...(mine || message.ephemeral
         ? [{ text: message.ephemeral ? "Dismiss" : "Delete message", run: () => tried(store.act("delete", { channel: message.channel, ts: message.ts })) }]
         : []),
       { text: "Copy the time stamp", note: message.ts, run: () => navigator.clipboard?.writeText(message.ts) },
       { text: "Inspect", run: () => store.say("inspect", { channel: message.channel, ts: message.ts }) },
     ];
+  }
+
+  /** Opens the editor of a message, which may have been drawn anew since its menu was opened. */
+  edit(message) {
+    const item = this.list.querySelector(`li.message[data-ts="${CSS.escape(message.ts)}"]`);
+    if (item) edit(message, this.inThread, item.querySelector(".message-body"), () => this.find(message.ts) ?? message);
   }
 
   /** The arrows go from message to message while one of them has the focus. */
@@ -329,13 +339,19 @@ function reactionButton(message) {
   return button;
 }
 
-/** Lets a person change a message of their own, where it stands. */
-function edit(message, item) {
+// What stands in place of messages while they are changed; it stays when its message is drawn again.
+const editors = new Map();
+
+const editorKey = (message, inThread) => `${message.channel} ${message.ts} ${inThread}`;
+
+/** Lets a person change a message of their own, in the place of its words. */
+function edit(message, inThread, place, current) {
   const rich = message.blocks?.find((block) => block.type === "rich_text");
   const area = h("textarea.field", { rows: 3, value: rich ? toMarkup(rich) : message.text, aria: { label: "Edit message" } });
-  const place = item.querySelector(".message-body");
-  const kept = [...place.childNodes];
-  const back = () => fill(place, kept);
+  const key = editorKey(message, inThread);
+  const back = () => {
+    if (editors.delete(key)) fill(editor.parentElement, words(current()));
+  };
   const save = async () => {
     if (await tried(store.act("edit", { channel: message.channel, ts: message.ts, text: area.value, rich: fromMarkup(area.value) }))) back();
   };
@@ -346,6 +362,13 @@ function edit(message, item) {
       save();
     }
   });
-  fill(place, area, h("div.dialog-buttons", {}, h("button.button", { type: "button", onclick: back }, "Cancel"), h("button.button.primary", { type: "button", onclick: save }, "Save")));
+  const editor = h(
+    "div",
+    {},
+    area,
+    h("div.dialog-buttons", {}, h("button.button", { type: "button", onclick: back }, "Cancel"), h("button.button.primary", { type: "button", onclick: save }, "Save")),
+  );
+  editors.set(key, editor);
+  fill(place, editor);
   area.focus();
 }

@@ -43,7 +43,14 @@ export class Popup {
 
   /** Shows options: {text | nodes, value, note, group, chosen}; `empty` is said where there is none. */
   show(options, { empty = "Nothing found", mark = 0 } = {}) {
+    const same = this.open && options.length && JSON.stringify(options) === JSON.stringify(this.options);
     this.options = options;
+    if (!same) this.draw(options, empty);
+    placeUnder(this.box, this.anchor);
+    this.mark(options.length ? Math.max(0, Math.min(mark, options.length - 1)) : -1);
+  }
+
+  draw(options, empty) {
     let group;
     const rows = options.flatMap((option, index) => {
       const row = h(
@@ -70,8 +77,6 @@ export class Popup {
       this.expanded(true);
       document.addEventListener("pointerdown", this.away, true);
     }
-    placeUnder(this.box, this.anchor);
-    this.mark(options.length ? Math.max(0, Math.min(mark, options.length - 1)) : -1);
   }
 
   mark(index, scroll = true) {

@@ -3,6 +3,7 @@
 import { fill, h, icon } from "./dom.js";
 import { menuButton } from "./menu.js";
 import { avatar } from "./message.js";
+import { whenReleased } from "./pointer.js";
 import { store } from "./store.js";
 
 export class Sidebar {
@@ -15,10 +16,12 @@ export class Sidebar {
   soon() {
     if (this.waiting) return;
     this.waiting = true;
-    requestAnimationFrame(() => {
-      this.waiting = false;
-      this.draw();
-    });
+    requestAnimationFrame(() =>
+      whenReleased(() => {
+        this.waiting = false;
+        this.draw();
+      }),
+    );
   }
 
   draw() {

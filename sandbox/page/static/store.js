@@ -86,6 +86,7 @@ class Store extends EventTarget {
         return this.say("channels");
       case "person":
         this.people.set(news.person.id, news.person);
+        if (news.person.id === this.me.id) this.me = news.person;
         return this.say("people");
       case "state":
         return this.newState(news);

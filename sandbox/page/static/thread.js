@@ -62,7 +62,8 @@ export class ThreadPane {
     const thread = this.thread;
     if (!thread) return;
     const focusedTs = document.activeElement?.closest?.("li.message")?.dataset.ts;
-    const hadFocus = this.list.contains(document.activeElement);
+    const focused = document.activeElement;
+    const hadFocus = this.list.contains(focused);
     const scrolled = this.scroll.scrollTop;
     const replies = [...thread.replies.values()].sort((a, b) => (a.ts < b.ts ? -1 : 1));
     const count = replies.filter((reply) => !reply.ephemeral).length;
@@ -75,7 +76,8 @@ export class ThreadPane {
     const last = this.list.querySelector("li.message:last-child");
     if (last) last.tabIndex = 0;
     for (const node of this.list.querySelectorAll("li.message")) node.classList.toggle("target", node.dataset.ts === this.target);
-    if (hadFocus) this.list.querySelector(`li.message[data-ts="${CSS.escape(focusedTs ?? "")}"]`)?.focus();
+    // What is being changed has come along.
+    if (hadFocus) (focused.isConnected ? focused : this.list.querySelector(`li.message[data-ts="${CSS.escape(focusedTs ?? "")}"]`))?.focus();
     this.scroll.scrollTop = toBottom ? this.scroll.scrollHeight : scrolled;
   }
 

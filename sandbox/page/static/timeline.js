@@ -1,6 +1,7 @@
 // The messages of a conversation: the newest first on the page, older ones as one scrolls up to them.
 
 import { add, announce, fill, h, icon, toast } from "./dom.js";
+import { refind } from "./focus.js";
 import { Tools, drawMessage, focusMessage, together } from "./message.js";
 import { mrkdwn } from "./mrkdwn.js";
 import { store } from "./store.js";
@@ -260,17 +261,18 @@ export class Timeline {
 
   replace(message, before) {
     const old = this.items.get(message.ts);
-    const node = drawMessage(message, before);
-    const focused = old.contains(document.activeElement);
-    const trail = focused ? path(old, document.activeElement) : null;
-    node.tabIndex = old.tabIndex;
+    const active = document.activeElement;
+    const focused = old.contains(active);
     const tools = this.tools.item === old;
+    const node = drawMessage(message, before);
+    node.tabIndex = old.tabIndex;
     old.replaceWith(node);
     this.items.set(message.ts, node);
     if (tools) this.tools.to(node);
     node.classList.add("changed");
     node.classList.toggle("target", message.ts === this.target);
-    if (focused) (refind(node, trail) ?? node).focus({ preventScroll: true });
+    // What is being changed has come along.
+    if (focused) (node.contains(active) ? active : (refind(node, active) ?? node)).focus({ preventScroll: true });
   }
 
   take(ts) {
@@ -325,15 +327,4 @@ export class Timeline {
 function said(message) {
   const box = h("div", {}, mrkdwn(message.text || ""));
   return box.textContent.slice(0, 300);
-}
-
-/** How to find a control again in a message that was drawn anew: by its words. */
-function path(root, control) {
-  const all = [...root.querySelectorAll("button, input, select, textarea, a")];
-  return { words: control.textContent, label: control.getAttribute("aria-label"), index: all.indexOf(control) };
-}
-
-function refind(root, trail) {
-  const all = [...root.querySelectorAll("button, input, select, textarea, a")];
-  return all.find((one) => one.textContent === trail.words && one.getAttribute("aria-label") === trail.label) ?? null;
 }
