@@ -26,7 +26,20 @@ from storage.embedded import scratch_postgres
 from storage.engine import Store
 from storage.migrate import migrate
 from storage.url import normalise_url
-from tests.browser.conftest import FLAGS, WAIT_MS, card, message, type_command
+from tests.browser.conftest import (
+    FLAGS,
+    WAIT_MS,
+    card,
+    choose_in_menu,
+    expect_loaded,
+    expect_no_dialog,
+    leave_dialog,
+    leave_menu,
+    message,
+    type_command,
+    use_tool,
+    visit,
+)
 from tests.browser.demo_company import Demo, open_demo
 from tests.stories.conftest import COMMAND
 
@@ -67,21 +80,26 @@ class Studio:
             page.add_init_script("sessionStorage.setItem('guide', 'closed')")
             page.goto(f"http://127.0.0.1:{demo.slack.port}/?as={demo.company.ada.id}")
             page.locator("#page:not([aria-busy])").wait_for()
+            expect_loaded(page)
 
     def close(self) -> None:
         """Closes the pages."""
         for page in self.pages.values():
             page.context.close()
 
-    def go(self, place: str) -> None:
-        """Opens a conversation, a thread, a message or the Home."""
-        for page in self.pages.values():
-            page.evaluate("place => { location.hash = place; }", f"#{place}")
+    def go(self, address: str) -> None:
+        """Opens a conversation, a thread or the Home."""
+        self.each(lambda page: visit(page, address))
 
     def each(self, act: Callable[[Page], object]) -> None:
         """Does something on both pages."""
         for page in self.pages.values():
             act(page)
+
+    def leave_form(self) -> None:
+        """Closes the form that Ada has open, which stands on both pages."""
+        leave_dialog(self.pages["desktop"])
+        self.each(expect_no_dialog)
 
     def clear(self) -> None:
         """Dismisses what only Ada sees."""
@@ -160,37 +178,28 @@ def _take_forms(studio: Studio, number: int) -> None:
     def find(page: Page) -> Locator:
         return page.get_by_role("dialog")
 
-    def close() -> None:
-        desktop.keyboard.press("Escape")
-        studio.each(lambda page: expect(page.get_by_role("dialog")).to_have_count(0))
-
     studio.each(lambda page: card(page, number).locator(".overflow").click())
     studio.take("menu", lambda page: page.get_by_role("menu"), "View", "Comment")
-    studio.each(lambda page: page.keyboard.press("Escape"))
-    _choose(desktop, number, "View")
+    studio.each(leave_menu)
+    choose_in_menu(card(desktop, number), "View")
     studio.take("view-form", find, TITLE, "Critical")
-    close()
-    _choose(desktop, number, "Activity")
+    studio.leave_form()
+    choose_in_menu(card(desktop, number), "Activity")
     studio.take("activity-form", find, "Ben Tal")
-    close()
-    _choose(desktop, number, "Comment")
+    studio.leave_form()
+    choose_in_menu(card(desktop, number), "Comment")
     for page in studio.pages.values():
         expect(page.get_by_role("dialog")).to_be_visible()
         page.get_by_role("dialog").get_by_label("Comment").fill("Rolling back to *4270*. @payments, watch the queue")
     studio.take("comment-form", find, f"Comment #{number}", TITLE)
-    close()
+    studio.leave_form()
     card(desktop, number).get_by_role("button", name="Resolve").click()
     studio.take("resolve-form", find, "Resolve")
-    close()
+    studio.leave_form()
     for state, words, text in (("declare-form", "declare", "Declare"), ("digest-form", "digest", "digest")):
         demo.ask(demo.company.ada.id, words)
         studio.take(state, find, text)
-        close()
-
-
-def _choose(page: Page, number: int, name: str) -> None:
-    card(page, number).locator(".overflow").click()
-    page.get_by_role("menuitem", name=name).click()
+        studio.leave_form()
 
 
 def _take_conversations(studio: Studio, number: int) -> None:
@@ -202,11 +211,13 @@ def _take_conversations(studio: Studio, number: int) -> None:
     studio.go(f"{company.checkout.id}/{root.ts}")
     studio.each(lambda page: page.get_by_label("Reply in the thread").focus())
     studio.take("thread", lambda page: page.locator(".thread-pane"), TITLE, "can you help me", "let support know")
-    _choose(studio.pages["desktop"], number, "Activity")
+    choose_in_menu(card(studio.pages["desktop"], number), "Activity")
     studio.each(lambda page: page.get_by_role("dialog").get_by_role("button", name="Delete").first.click())
     studio.take("question", lambda page: page.locator("dialog.confirm"), "Delete")
-    studio.each(lambda page: page.keyboard.press("Escape"))
-    studio.pages["desktop"].keyboard.press("Escape")
+    for page in studio.pages.values():
+        page.keyboard.press("Escape")
+        expect(page.locator("dialog.confirm")).to_have_count(0)
+    studio.leave_form()
     studio.go("D" + company.ada.id[1:])
     studio.take("direct-message", lambda page: message(page, f"#{number} "), TITLE)
     demo.ask(company.ben.id, f"resolve {number} Rolled back to 4270, rates are normal.")
@@ -233,7 +244,7 @@ def _take_answers(studio: Studio) -> None:
     demo.slack.who(company.ada.id).command(COMMAND, "list", channel=company.general)
     studio.pages["desktop"].locator(".main .ephemeral").get_by_role("button", name="Filter").click()
     studio.take("filter-form", lambda page: page.get_by_role("dialog"), "Filter")
-    studio.pages["desktop"].keyboard.press("Escape")
+    studio.leave_form()
     studio.clear()
     demo.ask(company.ben.id, "take 22")
     for state, words, text in (
@@ -297,9 +308,7 @@ def _take_page(studio: Studio, number: int) -> None:
     studio.each(lambda page: page.get_by_role("button", name="Guided path").last.click())
     studio.take("guide", lambda page: page.get_by_role("complementary", name="Guided path"), "bring your team in")
     studio.each(lambda page: page.get_by_role("button", name="Close the guided path").click())
-    for page in studio.pages.values():
-        card(page, number).hover()
-        card(page, number).get_by_role("button", name="Inspect").click()
+    studio.each(lambda page: use_tool(card(page, number), "Inspect"))
     verdict = "Slack would take this"
     studio.take("inspector", lambda page: page.get_by_role("complementary", name="Inspector"), verdict)
     studio.each(lambda page: page.get_by_role("button", name="Close the inspector").click())

@@ -8,7 +8,17 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import OpenWindow, card, message, type_command
+from tests.browser.conftest import (
+    OpenWindow,
+    card,
+    expect_no_dialog,
+    leave_dialog,
+    leave_menu,
+    message,
+    type_command,
+    use_tool,
+    visit,
+)
 from tests.stories.conftest import World
 
 GUIDE = [
@@ -66,62 +76,64 @@ def test_axe_finds_nothing_serious(world: World, window: OpenWindow, width: int)
         page.get_by_role("button", name="Show the list of conversations").click()
         look("list of conversations")
         page.get_by_role("button", name="You are Ada Obi").click()
-        look("menu of people")
-        page.keyboard.press("Escape")
+        look("menu of people", lambda: expect(page.get_by_role("menu")).to_be_visible())
+        leave_menu(page)
         page.get_by_role("button", name="Close the list").click()
 
     type_command(page, "/incident list")
-    look("answer", lambda: expect(page.locator(".main .ephemeral").last).to_be_visible())
+    look("answer", lambda: expect(message(page, "Open incidents")).to_be_visible())
     message(page, "Open incidents").get_by_role("button", name="Filter").click()
     look("pickers", lambda: expect(page.get_by_role("dialog")).to_be_visible())
-    page.keyboard.press("Escape")
+    leave_dialog(page)
     type_command(page, f"/incident comment {number} on it")
+    expect(card(page, number)).to_contain_text("on it")
+    expect(card(page, number)).to_contain_text("2 replies")
     type_command(page, f"/incident activity {number}")
-    page.locator(".main .ephemeral").get_by_role("button", name="Delete").first.click()
+    message(page, "Activity of").get_by_role("button", name="Delete").click()
     look("question", lambda: expect(page.locator("dialog.confirm")).to_be_visible())
-    page.keyboard.press("Escape")
+    leave_dialog(page)
     card(page, number).locator(".overflow").click()
     look("menu of the card", lambda: expect(page.get_by_role("menu")).to_be_visible())
-    page.keyboard.press("Escape")
-    message(page, "Look at").hover()
-    look("tools", lambda: message(page, "Look at").get_by_role("button", name="More actions").click())
-    page.keyboard.press("Escape")
+    leave_menu(page)
+    use_tool(message(page, "Look at"), "More actions")
+    look("tools", lambda: expect(page.get_by_role("menu")).to_be_visible())
+    leave_menu(page)
     page.locator("#composer").fill("/inc")
     look("completion", lambda: expect(page.get_by_role("option", name="/incident")).to_be_visible())
+    leave_menu(page)
     page.locator("#composer").fill("")
 
     card(page, number).get_by_role("button", name="Resolve").click()
     look("form", lambda: expect(page.get_by_role("dialog")).to_be_visible())
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    leave_dialog(page)
     type_command(page, "/incident declare")
     look("form to declare", lambda: expect(page.get_by_role("dialog")).to_be_visible())
     page.get_by_role("dialog").get_by_role("combobox").first.click()
     look("select", lambda: expect(page.get_by_role("option").first).to_be_visible())
-    page.keyboard.press("Escape")
+    leave_menu(page)
     page.get_by_role("dialog").locator("button[type=submit]").click()
     look("mistake", lambda: expect(page.get_by_role("dialog").get_by_role("alert").first).to_be_visible())
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect_no_dialog(page)
 
-    page.locator(".zoom").last.click()
+    page.get_by_role("button", name="Show large: graph.png").click()
     look("large picture", lambda: expect(page.get_by_role("dialog")).to_be_visible())
-    page.keyboard.press("Escape")
+    leave_dialog(page)
     card(page, number).locator(".thread-line").click()
     look("thread", lambda: expect(page.get_by_role("complementary", name="Thread")).to_contain_text("can you help"))
     page.get_by_role("button", name="Close the thread").click()
-    page.goto(page.url.split("#")[0] + "#D0001")
+    visit(page, "D0001")
     look("direct message", lambda: expect(message(page, "can you help")).to_be_visible())
-    page.goto(page.url.split("#")[0] + "#home")
+    visit(page, "home")
     look("Home", lambda: expect(page.locator(".home")).to_contain_text("Checkout answers 502"))
 
-    page.goto(page.url.split("#")[0] + "#C0001")
+    visit(page, "C0001")
     page.get_by_role("button", name="Inspector").last.click()
     pane = page.get_by_role("complementary", name="Inspector")
     look("wire", lambda: expect(pane.locator(".wire-line").first).to_be_visible())
-    look("trouble", lambda: pane.get_by_role("tab", name="Trouble and time").click())
+    pane.get_by_role("tab", name="Trouble and time").click()
+    look("trouble", lambda: expect(pane.get_by_label("Which methods")).to_be_visible())
     if width > 1000:
-        message(page, "Look at").hover()
-        message(page, "Look at").get_by_role("button", name="Inspect").click()
+        use_tool(message(page, "Look at"), "Inspect")
         look("message inspected", lambda: expect(pane).to_contain_text("A person wrote this"))
     assert not faults, "\n".join(dict.fromkeys(faults))

@@ -10,7 +10,7 @@ from slack_bolt import App
 from slack_sdk import WebClient
 
 from sandbox import Person, Sandbox, SeenMessage
-from tests.browser.conftest import OpenWindow, message, type_command
+from tests.browser.conftest import OpenWindow, go_to, leave_dialog, leave_menu, message, type_command, use_tool
 from tests.sandbox.conftest import Connect, app, client, connect
 
 __all__ = ["app", "client", "connect"]
@@ -42,8 +42,13 @@ def scroll_to(page: Page, text: str) -> Locator:
     found = message(page, text)
     found.evaluate("node => node.scrollIntoView({ block: 'start' })")
     expect(found).to_be_in_viewport()
-    page.wait_for_function("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
+    wait_until_drawn(page)
     return found
+
+
+def wait_until_drawn(page: Page) -> None:
+    """Waits until the page is drawn as it is now, and has been told where it is scrolled to."""
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(true))))")
 
 
 def top_of(found: Locator) -> float:
@@ -82,6 +87,7 @@ def test_only_what_one_asked_for_moves_the_page(
     expect(page.locator(".main .message", has_text="card line 3")).to_be_attached()
     slack.who("U0001").say("C0001", "Ada, from her phone")
     expect(page.get_by_role("button", name="3 new messages")).to_be_visible()
+    wait_until_drawn(page)
     assert abs(top_of(read) - before) < 2
 
     # The pill leads to the end.
@@ -160,13 +166,12 @@ def test_drafts_and_mentions(slack: Sandbox, ada: Person, window: OpenWindow) ->
     page.get_by_label("Reply in the thread").fill("half a reply")
     page.get_by_role("button", name="Close the thread").click()
     page.locator("#composer").fill("half a thought")
-    page.get_by_role("navigation").get_by_role("link", name="catalogue").click()
+    go_to(page, "catalogue")
     expect(page.locator("#composer")).to_have_value("")
     page.reload()
-    page.get_by_role("navigation").get_by_role("link", name="checkout").click()
+    go_to(page, "checkout")
     expect(page.locator("#composer")).to_have_value("half a thought")
-    message(page, "a root").hover()
-    message(page, "a root").get_by_role("button", name="Reply in thread").click()
+    use_tool(message(page, "a root"), "Reply in thread")
     expect(page.get_by_label("Reply in the thread")).to_have_value("half a reply")
     page.goto(f"http://127.0.0.1:{slack.port}/?as=U0002#C0001")
     expect(page.get_by_role("button", name="You are Ben Tal")).to_be_visible()
@@ -223,8 +228,7 @@ def test_a_picture_opens_large_and_what_is_long_is_shown_in_part(
     picture.click()
     large = page.get_by_role("dialog", name="graph.png")
     expect(large.get_by_role("img", name="graph.png")).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(large).to_have_count(0)
+    leave_dialog(page)
     expect(picture).to_be_focused()
 
 
@@ -279,16 +283,14 @@ def test_a_menu_by_keyboard(
     ):
         page.keyboard.press(key)
         expect(page.get_by_role("menuitem", name=name)).to_be_focused()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("menu")).to_have_count(0)
+    leave_menu(page)
     expect(button).to_be_focused()
     page.keyboard.press("Enter")
     page.keyboard.press("End")
     page.keyboard.press("Enter")
     question = page.get_by_role("dialog", name="Delete it?")
     expect(question.get_by_role("button", name="Keep")).to_be_focused()
-    page.keyboard.press("Escape")
-    expect(question).to_have_count(0)
+    leave_dialog(page)
     expect(button).to_be_focused()
     assert chosen == []
     button.click()
