@@ -57,7 +57,7 @@ class Checkout:
         self.wheels = folder / "wheels"
         self.bare = folder / "bare"
         (self.root / "bot").mkdir(parents=True)
-        for name in ("run_bot.py", "bot/__init__.py", "bot/environment.py"):
+        for name in ("run_bot.py", "bot/__init__.py", "bot/environment.py", "bot/loading.py"):
             shutil.copy(environment.ROOT / name, self.root / name)
         (self.root / "bot/cli.py").write_text(COMMAND)
         runtime = self.pin("runtime", {f"{module}/__init__.py": "" for module in RUNTIME_MODULES})
