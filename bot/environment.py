@@ -262,6 +262,8 @@ class Environment:
                 print_status(f"Setting up {self.folder}, first run only (about 20 s)...")
                 self.recreate(lock)
             self.install(lock)
+            if self.pins != CHECK_PINS:
+                self.compile(lock)
             self.stamp.write_text(wanted, encoding="utf-8")
         return self.python
 
@@ -314,6 +316,15 @@ class Environment:
                 f"The packages cannot be installed in {self.folder}: {cause}{find_error_line(output)}\n"
                 f"See to that (the network, pip's settings for a proxy or a mirror) and start again."
             )
+
+    def compile(self, lock: int | None) -> None:
+        """Keep the bytecode of the program, as pip does of the packages, where the checkout can be written.
+
+        Each start would compile it again, a quarter of its time, where Python may not keep it: for a user who may not
+        write to the checkout, or with PYTHONDONTWRITEBYTECODE, which images often set.
+        """
+        folders = [str(ROOT / folder) for folder in ("bot", "storage", "sandbox")]
+        run([str(self.python), "-m", "compileall", "-q", *folders], lock)
 
     def pip(self, lock: int | None) -> list[str]:
         """Return the command of the environment's own pip, or of the running interpreter's pip for the environment."""

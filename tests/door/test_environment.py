@@ -85,7 +85,9 @@ def test_an_environment_is_made_once_and_then_used(
             run_command(["serve", "--role", "web"])
         assert commands.pop() == [python, str(tmp_path / "run_bot.py"), "serve", "--role", "web"]
         assert os.environ.pop(RESTARTED) == "1"
-    assert [command[1:3] for command, _ in ran] == [["-m", "venv"], ["-m", "pip"], ["-m", "pip"]]
+    used = ["venv", "pip", "pip", "compileall"]
+    assert [command[1:3] for command, _ in ran] == [["-m", module] for module in used]
+    assert ran[-1][0][-3:] == [str(tmp_path / folder) for folder in ("bot", "storage", "sandbox")]
     assert all(lock is not None for _, lock in ran)
     assert capsys.readouterr().err.count("Setting up") == 1
 
@@ -93,9 +95,10 @@ def test_an_environment_is_made_once_and_then_used(
 def test_checks_have_an_environment_of_their_own(
     commands: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    made(monkeypatch)
+    ran = made(monkeypatch)
     with pytest.raises(SystemExit):
         run_command(["check", "style"])
+    assert ["-m", "compileall"] not in [command[1:3] for command, _ in ran], "checks do not run the program"
     assert commands == [[str(tmp_path / ".venv-checks/bin/python"), str(tmp_path / "bot/checks.py"), "style"]]
 
 
@@ -108,7 +111,7 @@ def test_an_environment_without_all_that_is_pinned_is_brought_up_to_it(
     there.complete()
     ran.clear()
     assert Environment(tmp_path / ".venv", TEST_PINS).complete() == there.python
-    assert [command[1:3] for command, _ in ran] == [["-m", "pip"], ["-m", "pip"]], "installed into what is there"
+    assert ["-m", "venv"] not in [command[1:3] for command, _ in ran], "installed into what is there"
     assert there.is_complete(), "what the tests need holds what the bot needs"
     assert "Bringing" in capsys.readouterr().err
 
