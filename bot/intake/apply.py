@@ -61,7 +61,7 @@ def _apply_run(
 
 
 class _Names:
-    """The projects and teams that alerts name."""
+    """The projects and teams that alerts name. Slugs are in lower case, and may be written in upper case."""
 
     def __init__(self, tx: Connection, token: IntakeTokenRow, alerts: Sequence[ParsedAlert]) -> None:
         self._tx = tx
@@ -69,10 +69,10 @@ class _Names:
         # The project of an event must fit the token. A label may have another purpose, so it is ignored if the token
         # names a project.
         self._must_fit_token = token.source == Source.EVENTS
-        slugs = set() if token.project else {alert.project for alert in alerts if alert.project}
+        slugs = set() if token.project else {alert.project.lower() for alert in alerts if alert.project}
         projects = queries.list_projects(tx, token.organization_id, slugs) if slugs else []
         self._projects = {project.slug: project for project in projects}
-        teams = {alert.team for alert in alerts if alert.team}
+        teams = {alert.team.lower() for alert in alerts if alert.team}
         self._teams = queries.get_team_ids(tx, token.organization_id, teams) if teams else {}
 
     def is_end_without_project(self, alert: ParsedAlert) -> bool:
@@ -83,12 +83,13 @@ class _Names:
         """The project of an alert, or what is wrong with it."""
         own = self._token.project
         if own is not None:
-            if self._must_fit_token and alert.project not in (None, own.slug):
+            if self._must_fit_token and alert.project is not None and alert.project.lower() != own.slug:
                 return ItemError(alert.item, "project", f"is another; this token is for {own.slug} alone")
             return own
         if alert.project is None:
             return ItemError(alert.item, "project", "is missing, and this token is for no project in particular")
-        return self._projects.get(alert.project) or ItemError(alert.item, "project", "is the slug of no project")
+        found = self._projects.get(alert.project.lower())
+        return found or ItemError(alert.item, "project", "is the slug of no project")
 
     def find_projects_of_ends(self, ends: Sequence[ReceivedAlert]) -> list[IntakeProject | ItemError | None]:
         """The project of each end that names none: the one where its key is open, else the only one that knows it."""
@@ -116,7 +117,7 @@ class _Names:
             name=alert.name,
             firing=alert.firing,
             status=alert.status,
-            team_id=self._teams.get(alert.team) if alert.team else None,
+            team_id=self._teams.get(alert.team.lower()) if alert.team else None,
             environment=alert.environment,
             url=alert.url,
             started=alert.started,

@@ -63,7 +63,8 @@ def _labels(value: Any) -> Pairs | None:
 StatusWord = Literal["firing", "resolved"]
 SeverityWord = Literal["warning", "critical"]
 EventStatus = Annotated[
-    StatusWord, BeforeValidator(lambda value: as_text(value) or "firing", json_schema_input_type=StatusWord | None)
+    StatusWord,
+    BeforeValidator(lambda value: (as_text(value) or "firing").lower(), json_schema_input_type=StatusWord | None),
 ]
 Severity = Annotated[Status, PlainValidator(_severity, json_schema_input_type=SeverityWord | None)]
 Links = Annotated[Pairs | None, PlainValidator(_links, json_schema_input_type=dict[str, str] | None)]

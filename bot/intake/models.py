@@ -178,11 +178,11 @@ def mistake(message: str) -> PydanticCustomError:
     return PydanticCustomError("mistake", "{message}", {"message": message})
 
 
-def _required_text(value: Any) -> str:
+def _required_word(value: Any) -> str:
     text = as_text(value)
     if text is None:
         raise mistake("is missing")
-    return text
+    return text.lower()
 
 
 def _required_key(value: Any) -> str:
@@ -219,8 +219,8 @@ Environment = Annotated[str | None, text_of(MAX_ENVIRONMENT_LENGTH)]
 LenientTime = Annotated[datetime | None, PlainValidator(_time, json_schema_input_type=datetime | None)]
 WebUrl = Annotated[str | None, _url_of(MAX_URL_LENGTH)]
 LinkUrl = Annotated[str | None, _url_of(MAX_LINK_LENGTH)]
-# For a Literal: the value is cleaned before it is compared.
-CLEANED = BeforeValidator(_required_text)
+# For a Literal of words in lower case: the value is cleaned before it is compared.
+CLEANED = BeforeValidator(_required_word)
 
 
 class Item(BaseModel):

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from bot.intake.models import MAX_KEY_LENGTH, as_key, clean_text
 from bot.intake.tokens import Source
-from storage.models import Incident
+from storage.models import Incident, Team
 from storage.values import Status
 from tests.intake.conftest import START, Bench
 
@@ -191,6 +191,27 @@ def test_an_odd_time_of_a_metric_alert_is_the_moment_of_arrival(bench: Bench) ->
 def test_a_time_in_lower_case_is_a_time(bench: Bench) -> None:
     taken(bench, bench.token(), {"dedup_key": "k", "started_at": "2026-11-23t07:00:00.123456789z"}, EVENTS)
     assert started(bench) == [START.replace(hour=7, microsecond=123456)]
+
+
+# --- upper case --------------------------------------------------------------------------------------------
+
+
+def test_status_and_slugs_may_be_in_upper_case(bench: Bench) -> None:
+    """As in commands. Keys are not words that people type, and stay as they are."""
+    for token, project in (
+        (bench.token(), {"project": "Checkout"}),
+        (bench.token(project=None), {"project": "CATALOGUE"}),
+    ):
+        event = {"dedup_key": "disk", "status": "Firing", "team": "PAYMENTS", **project}
+        (number,) = bench.post(token, event).json()["accepted"]
+        assert bench.post(token, {**event, "status": "RESOLVED"}).json()["accepted"] == [number]
+    with bench.store.read() as connection:
+        assert (
+            connection.execute(select(Incident.status, Team.slug).join(Team, Team.id == Incident.team_id)).all()
+            == [(Status.CLOSED, "payments")] * 2
+        )
+    taken(bench, bench.token(source=Source.ALERTMANAGER), group("FIRING"), ALERTMANAGER)
+    assert len(bench.incidents()) == 3
 
 
 # --- other fields ------------------------------------------------------------------------------------------
