@@ -235,6 +235,7 @@ class IncidentDetails:
     silence: HoldingSilence | None = None  # the one that holds it
     calls: CallState | None = None  # None: no team of the organization makes calls
     severity: Status = Status.OPEN  # of a resolved incident, the one that it had
+    unassigned: bool = False  # no team owns it; `list team:unassigned` finds it
 
 
 @dataclass(frozen=True, slots=True)

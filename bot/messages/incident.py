@@ -322,7 +322,7 @@ def _render_fields(incident: IncidentDetails, now: datetime) -> list[str]:
         f"*Status*\n{STATUS_NAMES[Status.CLOSED if incident.status is Status.CLOSED else Status.OPEN]}",
         f"*Severity*\n{incident_parts.SEVERITY_NAMES[incident.severity]}",
         f"*{'Projects' if len(incident.projects) > 1 else 'Project'}*\n{escape(', '.join(incident.projects))}",
-        f"*Team*\n{escape(incident.team) if incident.team else 'Unassigned'}",
+        f"*Team*\n{_render_team(incident)}",
         f"*Environment*\n{escape(incident.environment) if incident.environment else '–'}",
         f"*Owner*\n{_render_owner(incident.owner)}",
         f"*Started*\n{format_date(incident.date_started)}",
@@ -332,6 +332,14 @@ def _render_fields(incident: IncidentDetails, now: datetime) -> list[str]:
     duration = format_duration(incident.date_started, closed or now)
     fields.append(f"*Duration*\n{duration}" + ("" if closed else " so far"))
     return fields
+
+
+def _render_team(incident: IncidentDetails) -> str:
+    """The team that owns the incident, as filters find it. Where none does, the one that would be called."""
+    if incident.team is None:
+        return "Unassigned"
+    team = escape(incident.team)
+    return f"Unassigned (project of {team})" if incident.unassigned else team
 
 
 def _render_owner(owner: Owner | None) -> str:

@@ -50,7 +50,7 @@ SELECT i.id, i.identifier, i.title, i.status, i.environment, i.url, i.source, i.
         JOIN member r ON r.organization_id = o.organization_id AND r.id = o.receiver_id
         WHERE h.organization_id = i.organization_id AND h.incident_id = i.id AND h.state = 'offered'),
        calls.due_at, calls.who, calls.has_steps, calls.in_use,
-       CASE WHEN i.status = 2 THEN coalesce(i.status_before_closing, 1) ELSE i.status END
+       CASE WHEN i.status = 2 THEN coalesce(i.status_before_closing, 1) ELSE i.status END, i.team_id IS NULL
 FROM incident i
 LEFT JOIN LATERAL ({CALLS_OF_INCIDENT}) calls ON true
 LEFT JOIN team ON team.organization_id = i.organization_id AND team.id = i.team_id
@@ -134,6 +134,7 @@ def find_incident_details(
         silence=None if row[33] is None else HoldingSilence(*row[33:37]),
         calls=CallState(*row[38:41]) if row[41] else None,
         severity=Status(row[42]),
+        unassigned=row[43],
     )
 
 

@@ -73,6 +73,16 @@ def test_the_list_says_whether_the_reader_has_acknowledged(world: World) -> None
     assert "Seen by 2 people" in world.ask(world.ada, "list").text
 
 
+def test_view_says_of_a_team_what_filters_find(world: World) -> None:
+    world.declare("Payments fail", options="project:checkout")
+    world.declare("Refunds fail", options="project:checkout team:payments")
+    assert "Team\nUnassigned (project of Payments)" in world.ask(world.ada, "view 1").text
+    assert "Team\nPayments" in world.ask(world.ada, "view 2").text
+    for team, found in (("unassigned", "#1"), ("payments", "#2")):
+        listed = world.ask(world.ada, f"list team:{team}").text
+        assert [number for number in ("#1", "#2") if number in listed] == [found]
+
+
 FILTERS = [
     ("open", [4, 3, 2]),
     ("OPEN", [4, 3, 2]),
