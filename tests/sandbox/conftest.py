@@ -65,6 +65,14 @@ def connect(slack: Sandbox) -> Iterator[Connect]:
 
 
 @pytest.fixture
+def still(slack: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time passes in the workspace only where the test moves its clock."""
+    clock = slack.clock
+    start = clock.now() - clock.ahead
+    monkeypatch.setattr(clock, "now", lambda: start + clock.ahead)
+
+
+@pytest.fixture
 def sockets() -> Iterator[ExitStack]:
     """Closes what a test enters into it, before the workspace ends."""
     with ExitStack() as stack:

@@ -54,17 +54,24 @@ def response_error(url: str, payload: Any) -> tuple[int, str]:
 
 
 class Scene:
-    """Ada in a workspace with an app that acknowledges everything and remembers the last payload."""
+    """Ada in a workspace with an app that acknowledges everything and remembers the last payload and the last event.
+
+    What somebody does waits for the app, but events arrive at any time after it.
+    """
 
     def __init__(self, slack: Sandbox, app: App, connect: Connect, client: WebClient) -> None:
         self.slack, self.client = slack, client
         self.ada: Person = slack.person("U0001", "Ada Obi")
         self.ops = slack.channel("C0001", "checkout")
         self.payload: dict[str, Any] = {}
+        self.event: dict[str, Any] = {}
         self.answer: dict[str, Any] = {}
 
         @app.middleware
         def everything(body: dict[str, Any], ack: Any) -> Any:
+            if "event" in body:
+                self.event = body["event"]
+                return ack()
             self.payload = body
             return ack(**self.answer) if self.answer else ack()
 
@@ -379,7 +386,7 @@ def test_the_home_tab(scene: Scene) -> None:
     shown = scene.ada.opens_home()
     assert shown is not None and shown.buttons == ["Refresh"]
     scene.slack.settle()
-    assert scene.payload["event"]["view"]["type"] == "home"
+    assert scene.event["view"]["type"] == "home"
     scene.ada.press(shown, "Refresh")
     assert scene.payload["container"] == {"type": "view", "view_id": shown.view.id}
     old = shown.view.hash

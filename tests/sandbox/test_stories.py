@@ -160,7 +160,7 @@ def test_messages_threads_reactions_and_mentions_reach_the_app(slack: Sandbox, a
         ],
         key=str,
     )
-    assert heard[0]["text"] == "hello &amp; &lt;goodbye&gt;"
+    assert "hello &amp; &lt;goodbye&gt;" in [event.get("text") for event in heard]  # Bolt takes several at once
 
 
 def test_the_app_posts_updates_and_deletes(slack: Sandbox, client: WebClient) -> None:

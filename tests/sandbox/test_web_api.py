@@ -285,6 +285,7 @@ def test_a_client_that_retries_gets_through_a_cut_connection(slack: Sandbox) -> 
     assert client.auth_test()["ok"]
 
 
+@pytest.mark.usefixtures("still")
 def test_slack_s_pace(slack: Sandbox, client: WebClient) -> None:
     slack.channel("C0001", "one")
     slack.channel("C0002", "two")
@@ -307,6 +308,7 @@ def test_slack_s_pace(slack: Sandbox, client: WebClient) -> None:
     assert refused(lambda: client.conversations_history(channel="C0001")) == "ratelimited"
 
 
+@pytest.mark.usefixtures("still")
 def test_files_take_their_time(slack: Sandbox, client: WebClient) -> None:
     ops = slack.channel("C0001", "checkout")
     picture = b"\x89PNG not really"
