@@ -13,9 +13,9 @@ from bot.incidents.ownership import Ownership
 from bot.incidents.words import parse_lone_number, parse_number
 from bot.messages import answers
 from bot.messages.answers import Confirmation
+from bot.messages.blocks import format_date
 from bot.messages.help import Group
 from bot.messages.incident import build_status_button, build_take_over_button, build_view_button, parse_take_over
-from bot.messages.incident_parts import render_owned
 from bot.slack.requests import Command, Press
 from bot.slack.responses import Answer, Response
 from storage.rows import IncidentHead, Owner
@@ -90,17 +90,19 @@ def _release(tx: Connection, context: Context, identifier: int) -> tuple[Inciden
 
 
 def _refuse(result: Ownership, owner: Owner, advice: str) -> Confirmation:
-    name = answers.render_incident_title(result.incident)
     identifier = result.incident.identifier
+    title = answers.render_incident_title(result.incident)
     return Confirmation(
-        f":warning: {name}: {render_owned(owner)}. {advice}",
+        f":warning: {escape(owner.name)} has owned {title} since {format_date(owner.since)}. {advice}",
         [build_take_over_button(identifier, owner), build_view_button(identifier)],
     )
 
 
-_TO_ONESELF = [
-    f"{verb} {person}" for verb in ("assign", "reassign", "give") for person in ("me", "to me", "myself", "to myself")
-]
+_TO_ONESELF = (
+    *("assign me", "assign to me", "assign myself", "assign to myself"),
+    *("reassign me", "reassign to me", "reassign myself", "reassign to myself"),
+    *("give me", "give to me"),
+)
 
 HANDLES = (
     Verb(

@@ -183,5 +183,5 @@ def render_taken(taken: int, others: Mapping[str, int], over: int, left: int, si
     if silenced:
         parts.append(f"{silenced:,} silenced {'incident was' if silenced == 1 else 'incidents were'} left out.")
     if left:
-        parts.append(f"{left:,} are left: press Take all again.")
+        parts.append(f"{left:,} {'is' if left == 1 else 'are'} left: press Take all again.")
     return text_message(" ".join(parts))

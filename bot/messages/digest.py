@@ -142,7 +142,7 @@ def _render_numbers(content: DigestContent) -> str:
     )
     since = format_date(content.news.since)
     unowned = content.counts.unowned
-    owning = f" · :bust_in_silhouette: *{unowned:,}* acknowledged, but owned by nobody" if unowned else ""
+    owning = f" · :bust_in_silhouette: *{unowned:,}* acknowledged, but without an owner" if unowned else ""
     resolved = f" · :white_check_mark: *{content.news.resolved:,}* resolved since {since}"
     silenced = f" · :no_bell: *{content.counts.silenced:,}* silenced" if content.counts.silenced else ""
     return f"{open_}\n{_render_unseen(content)}{resolved}{owning}{silenced}"
@@ -212,7 +212,7 @@ def _render_line(line: OpenLine, mentions: Mentions, now: datetime) -> Block:
         facts.append(f"owned by {escape(line.owner)}")
     facts.append(render_seen_by(line.seen_by, line.seen_count) if line.seen_count else "*not acknowledged*")
     if line.seen_count and not line.owner:
-        facts.append("*owned by nobody*")
+        facts.append("*without an owner*")
     text = f"{STATUS_SIGNS[line.status]} {bold(render_title(line.identifier, line.title))}\n" + " · ".join(facts)
     if line.latest and line.latest.type not in _OPENING:
         text += "\n" + " ".join(render_entry(line.latest, mentions, LATEST_ENTRY_LENGTH).split())

@@ -140,7 +140,7 @@ def _render_end(item: HandoffItem) -> str:
             return f"{name} is resolved."
     if item.incident.owner is None:
         return f"{name} is no longer offered to you. Nobody owns it."
-    return f"{name} is owned by {truncate(escape(item.incident.owner), NAME_LENGTH)} now."
+    return f"{truncate(escape(item.incident.owner), NAME_LENGTH)} owns {name} now."
 
 
 def _build_menu(content: HandoffContent, item: HandoffItem) -> Element | None:
@@ -176,7 +176,7 @@ def _render_also_open(content: HandoffContent) -> list[Block]:
     """What else is open where the giver works, at the end of a shift."""
     if not content.also_open:
         return []
-    blocks = [section("*Also open, and owned by nobody*")]
+    blocks = [section("*Also open, without an owner*")]
     for one in content.also_open:
         view = build_view_button(one.identifier)
         blocks.append(section(render_incident(one, content.mentions), accessory=view))

@@ -64,7 +64,7 @@ def render_form(incident: IncidentHead, alert: SilencedAlert, origin: str, chose
     if labels:
         shown = labels[:MAX_OPTIONS]
         field = build_several("labels", "labels", "Same labels", shown, chosen, most=len(shown))
-        hint = "All alerts of this project and source with these labels are silenced. With none, only this alert is."
+        hint = "Silences all alerts of this project and source with these labels. Without a label, only this alert."
         blocks.append({**field, "hint": plain_text(hint, 2000)})
     blocks += _build_end_fields()
     return build_form("silence", f"Silence #{incident.identifier}", "Silence", origin, blocks)
@@ -100,7 +100,7 @@ def render_made(made: NewSilence) -> Confirmation:
     if made.held.more or made.held.incidents > 1:
         sentence += _render_held(made.held)
     if made.longer is not None:
-        sentence += f" The alert stays silenced until {format_date(made.longer.ends)} by silence {made.longer.id}."
+        sentence += f" Silence {made.longer.id} keeps the alert silenced until {format_date(made.longer.ends)}."
     buttons = [build_view_button(made.incident.identifier), build_end_button(made.id)]
     return Confirmation(sentence, buttons, on_card=True)
 
@@ -177,7 +177,9 @@ def render_entries(silences: Sequence[SilenceRow]) -> list[Block]:
 
 def _build_confirmed_end(silence_id: int) -> Element:
     asked = confirm(
-        f"End silence {silence_id}?", "What it held back gets its cards, if it is still open.", "End silence"
+        f"End silence {silence_id}?",
+        "Incidents that it held back and that are still open get their cards.",
+        "End silence",
     )
     return {**build_end_button(silence_id), "confirm": asked}
 
@@ -203,7 +205,7 @@ def render_ended(ended: EndedSilence) -> str:
     id_ = ended.silence.id
     if ended.more:
         return (
-            f"You ended silence {id_}. I am going through the incidents that it held: those still open get their cards."
+            f"You ended silence {id_}. I am going through the incidents that it held. Those still open get their cards."
         )
     return f"You ended silence {id_}. {_render_held_back(ended.seen)}{_render_others(ended)}"
 
@@ -224,19 +226,22 @@ def _render_others(ended: EndedSilence) -> str:
     if not ended.others:
         return ""
     *first, last = [f"{one.id}" for one in ended.others[:MOST_OTHERS]]
-    by = f"silences {', '.join(first)} and {last}" if first else f"silence {last}"
-    until = format_date(ended.others[0].ends)
-    if "key" in ended.silence.matchers:
-        return f" The alert stays silenced until {until} by {by}."
-    return f" Some of these alerts stay silenced until {until} by {by}."
+    keep = f"Silences {', '.join(first)} and {last} keep" if first else f"Silence {last} keeps"
+    what = "the alert" if "key" in ended.silence.matchers else "some of these alerts"
+    return f" {keep} {what} silenced until {format_date(ended.others[0].ends)}."
 
 
 def _render_held_back(held: HeldBack) -> str:
     if not held.incidents:
         return "It held back no cards."
-    incidents = "1 incident" if held.incidents == 1 else f"{held.incidents:,} incidents"
+    if held.incidents == 1:
+        if held.still_open:
+            return "It held back 1 incident, which is still open. Its card is posted now."
+        return "It held back 1 incident, which is resolved."
     if not held.still_open:
-        return f"It held back {incidents}, and all are resolved."
+        return f"It held back {held.incidents:,} incidents, which are all resolved."
     if held.still_open == held.incidents:
-        return f"It held back {incidents}, still open: the cards are posted now."
-    return f"It held back {incidents}; {held.still_open:,} still open: the cards are posted now."
+        return f"It held back {held.incidents:,} incidents, which are all still open. Their cards are posted now."
+    if held.still_open == 1:
+        return f"It held back {held.incidents:,} incidents. 1 is still open. Its card is posted now."
+    return f"It held back {held.incidents:,} incidents. {held.still_open:,} are still open. Their cards are posted now."

@@ -115,16 +115,16 @@ def _render_criticals(storm: StormContent) -> str:
 
 def _render_owners(storm: StormContent) -> str:
     if storm.resolved == storm.total:
-        return "Nothing is open any more"
+        return "All incidents are resolved"
     if not _count_open(storm):
-        return "Everything that is not resolved is silenced"
+        return "All incidents are resolved or silenced"
     if not storm.owners:
         return "Nobody owns any of the open incidents"
     parts = [f"{escape(truncate(name, NAME_LENGTH))} owns {count:,}" for name, count in storm.owners]
     if more := storm.owner_count - len(parts):
         parts.append(f"{more:,} more people own some")
     if storm.unowned:
-        parts.append(f"nobody owns {storm.unowned:,}")
+        parts.append(f"{storm.unowned:,} {'has' if storm.unowned == 1 else 'have'} no owner")
     return ", ".join(parts)
 
 
@@ -176,11 +176,11 @@ def render_taken(taken: Taken, storm_id: int) -> Message:
     if taken.taken:
         sentence = f"You own {_count(taken.taken, 'more incident' if taken.mine else 'incident')} of this storm now."
     elif taken.silenced:
-        sentence = "You took nothing: every open incident of this storm that nobody owns is silenced."
+        sentence = "You took nothing: the open incidents without an owner are all silenced."
     elif taken.mine and not taken.others:
         sentence = "You already own all open incidents of this storm."
     elif taken.mine or taken.others:
-        sentence = "Every open incident of this storm has an owner already."
+        sentence = "Every open incident of this storm already has an owner."
     else:
         sentence = "No incident of this storm is open."
     if taken.others:
@@ -215,10 +215,10 @@ def render_split(split: Split) -> Message:
         by = f" by {escape(truncate(split.by, NAME_LENGTH))}" if split.by else ""
         return text_message(f"This storm was already split{by}.")
     if not split.cards:
-        return text_message("All open incidents of this storm have a card already. New ones get theirs, too.")
+        return text_message("All open incidents of this storm already have a card. New ones get one, too.")
     return text_message(
         f"{_count(split.cards, 'open incident')} {'gets its own card' if split.cards == 1 else 'get their own cards'},"
-        " the most severe first. New ones get theirs, too."
+        " the most severe first. New ones get one, too."
     )
 
 

@@ -11,7 +11,7 @@ TITLE_LENGTH = 150  # characters of an incident's title
 
 def render_summary(content: SummaryContent) -> Message:
     """How many changes there were, and the present state of the incidents, open ones first."""
-    total = f"{_count(content.changes, 'change')} of {_count(content.incidents, 'incident')} that you follow"
+    total = f"{_count(content.changes, 'change')} to {_count(content.incidents, 'incident')} that you follow"
     lines = [
         f"{STATUS_SIGNS[line.status]} {render_title(line.identifier, truncate(line.title, TITLE_LENGTH))}"
         f" – {STATUS_NAMES[line.status]}"

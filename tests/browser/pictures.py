@@ -254,7 +254,7 @@ def _take_answers(studio: Studio) -> None:
         ("help", "help", "/incident"),
         ("help-command", "help list", "list"),
         ("mistake", "resolve", ""),
-        ("take-over", "take 22", "Owned by Ben Tal"),
+        ("take-over", "take 22", "Ben Tal has owned"),
         ("digest-list", "digest list", "Ada Obi"),
         ("whoami", "whoami", "Ada Obi"),
     ):

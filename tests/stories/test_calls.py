@@ -186,7 +186,7 @@ def test_i_have_it_after_somebody_else_has_it_and_after_it_is_over(night: World)
     night.settle()
     night.ada.press(stale, "I have it")
     refused = night.ada.wait_for_message(containing="Take it over if you work on it now")
-    assert "Owned by Ben Tal" in refused.text and "Take over" in refused.buttons
+    assert "Ben Tal has owned #1" in refused.text and "Take over" in refused.buttons
     night.ask(night.ben, "resolve 1")
     night.ada.press(stale, "I have it")
     night.ada.wait_for_message(containing="#1 Payments fail is already resolved")

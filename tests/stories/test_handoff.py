@@ -97,7 +97,7 @@ def test_an_offer_is_void_when_the_incident_is_over_or_somebody_elses(owned: Wor
     shown = offer_to(owned.ben)
     if end == "take over":
         owned.dan.press(owned.view(owned.dan, 1), "Take over")
-        expected = "#1 Payments fail is owned by Dan Wu now."
+        expected = "Dan Wu owns #1 Payments fail now."
     else:
         owned.ask(owned.ada, end)
         expected = "#1 Payments fail is resolved."
@@ -241,7 +241,7 @@ def test_many_are_accepted_in_part_and_what_cannot_be_seen_stays(owned: World) -
     shown = offer_to(owned.ben)
     assert "Ada Obi asks you to take over 2 incidents" in shown.text and "end of my shift" in shown.text
     assert "#1 Payments fail" in shown.text and "#3 Cache is cold" in shown.text and "Search" not in shown.text
-    assert "Also open, and owned by nobody" in shown.text and "#4 Nobody cares" in shown.text
+    assert "Also open, without an owner" in shown.text and "#4 Nobody cares" in shown.text
     owned.ben.press(shown, "I have it", containing="#3 Cache is cold")
     shown.wait_for(lambda m: "You took over #3 Cache is cold." in m.text)
     owned.ben.press(shown, "Not me")

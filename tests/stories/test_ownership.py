@@ -60,7 +60,7 @@ def test_taking_again_changes_nothing(owned: World) -> None:
 
 def test_what_somebody_else_owns_is_refused_by_name_and_can_be_taken_over(owned: World) -> None:
     refused = owned.ask(owned.ada, "take 1")
-    assert "#1 Payments fail: Owned by Ben Tal since today at" in refused.text
+    assert "Ben Tal has owned #1 Payments fail since today at" in refused.text
     assert refused.buttons == ["Take over", "View"]
     assert "Ben Tal since" in owned.seen_by(owned.dan, 1)
     message = owned.shown(refused)
@@ -88,7 +88,7 @@ def test_a_button_to_take_over_takes_from_nobody_else(owned: World) -> None:
     owned.ada.press(owned.shown(owned.ask(owned.ada, "take 1")), "Take over")
     card(owned).wait_for(lambda m: "Owned by Ada Obi" in m.text)
     owned.dan.press(stale, "Take over")
-    stale.wait_for(lambda m: "Owned by Ada Obi" in m.text)
+    stale.wait_for(lambda m: "Ada Obi has owned #1" in m.text)
     assert "Owned by Ada Obi" in card(owned).text
 
 
@@ -107,14 +107,14 @@ def test_two_who_take_at_once_are_one_owner_and_one_who_learns_who_it_is(world: 
         one.join()
     (owner,) = [person.name for person in people if "You own #1" in answers[person.name].text]
     (other,) = [person.name for person in people if person.name != owner]
-    assert f"Owned by {owner}" in answers[other].text
+    assert f"{owner} has owned #1" in answers[other].text
     assert answers[other].buttons == ["Take over", "View"]
     assert world.ask(world.dan, "activity 1").text.count("took") == 1
 
 
 def test_releasing_is_for_the_owner(owned: World) -> None:
     refused = owned.ask(owned.ada, "release 1").text
-    assert "#1 Payments fail: Owned by Ben Tal since" in refused and "Only the owner can release it." in refused
+    assert "Ben Tal has owned #1 Payments fail since" in refused and "Only the owner can release it." in refused
     assert "You released #1 Payments fail. Nobody owns it now." in owned.ask(owned.ben, "release 1").text
     assert "Nobody owns #1 Payments fail." in owned.ask(owned.ben, "release 1").text
     assert "Owned by" not in card(owned).text

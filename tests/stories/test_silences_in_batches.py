@@ -89,7 +89,10 @@ def test_a_silence_releases_all_that_it_holds_batch_by_batch(world: World, deliv
     assert count_entries(world, "silence ended") + count_entries(world, "ended the silence") == len(MANY)
     lead = f"Ben Tal ended your silence {made}" if by == "somebody else" else f"Your silence {made}"
     (note,) = (one.text for one in world.ada.direct_messages() if "silence" in one.text)
-    assert note.startswith(lead) and "It held back 5 incidents, still open: the cards are posted now." in note
+    assert (
+        note.startswith(lead)
+        and "It held back 5 incidents, which are all still open. Their cards are posted now." in note
+    )
 
 
 def test_silences_that_cannot_hold_more_keep_no_other_from_releasing(
@@ -120,7 +123,7 @@ def test_what_another_silence_matches_stays_held(world: World, deliver: Deliver)
     finish(world)
     assert list_silenced(world) == len(MANY) and cards(world) == []
     note = world.ada.wait_for_message(containing=f"Your silence {made}").text
-    assert "It held back no cards." in note and f"by silence {other}." in note
+    assert "It held back no cards." in note and f"Silence {other} keeps some" in note
 
 
 def test_a_silence_that_is_ended_before_it_holds_all_holds_no_more(world: World, deliver: Deliver) -> None:

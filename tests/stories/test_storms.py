@@ -144,7 +144,7 @@ def test_comments_on_a_folded_incident_are_in_the_thread_of_the_storm(world: Wor
     world.ask(world.ben, "take 8")
     world.ask(world.ben, "resolve 6")
     wait_for_storm(world, "1 resolved, 7 open")
-    wait_for_storm(world, "Ben Tal owns 1, nobody owns 6")
+    wait_for_storm(world, "Ben Tal owns 1, 6 have no owner")
     world.rest()
     assert [one.text for one in storm.thread] == ["#7 Host 7 is down: Ben Tal\nit is the switch"]
     assert len(cards(world)) == 5
@@ -376,7 +376,7 @@ def test_silenced_incidents_of_a_storm_do_not_count_as_open(world: World, delive
     assert left_out in world.ada.wait_for_message(world.cast.checkout, containing="You own 6").text
     world.ada.press(storm, "Take all")  # the message may not show yet that she has them
     world.ada.wait_for_message(
-        world.cast.checkout, containing="You took nothing: every open incident of this storm that"
+        world.cast.checkout, containing="You took nothing: the open incidents without an owner are all silenced."
     )
     wait_for_storm(world, "Ada Obi owns 6")
     world.ben.press(storm, "Split")
@@ -385,7 +385,7 @@ def test_silenced_incidents_of_a_storm_do_not_count_as_open(world: World, delive
     world.rest()
     deliver(Source.EVENTS, [alert(n, labels={"zone": "a"}, status="resolved") for n in range(2, 8)])
     storm = wait_for_storm(world, "7 resolved, 3 silenced, 0 open")
-    assert "Everything that is not resolved is silenced" in storm.markup
+    assert "All incidents are resolved or silenced" in storm.markup
     assert storm.buttons == ["List"]
     world.rest()
     assert len(cards(world)) == 7
@@ -422,9 +422,9 @@ def test_a_summary_of_one_change_counts_in_the_singular(world: World, deliver: D
         world.ask(world.ada, f"severity 1 {severity}")
         world.rest()
     world.ask(world.ada, "resolve 1")
-    world.ben.wait_for_message(containing="1 change of 1 incident that you follow")
+    world.ben.wait_for_message(containing="1 change to 1 incident that you follow")
     world.ask(world.ada, "reopen 1")
-    world.ben.wait_for_message(containing="2 changes of 1 incident that you follow")
+    world.ben.wait_for_message(containing="2 changes to 1 incident that you follow")
     world.rest()
 
 
@@ -437,12 +437,12 @@ def test_many_changes_to_somebody_who_follows_them_become_one_direct_message(wor
     world.ada.command("/incident", "comment 9 @ben the switch again", channel=world.cast.checkout)
     world.ben.wait_for_message(containing="the switch again")
     deliver(Source.EVENTS, alerts(1, 15, status="resolved"))
-    world.ben.wait_for_message(containing="11 changes of 11 incidents that you follow")
+    world.ben.wait_for_message(containing="11 changes to 11 incidents that you follow")
     world.rest()
     direct = [one.notification for one in world.ben.direct_messages()]
     assert len(direct) == 1 + 4 + 1
     deliver(Source.EVENTS, alerts(16, 20, severity="critical"))
-    summary = world.ben.wait_for_message(containing="16 changes of 16 incidents that you follow")
+    summary = world.ben.wait_for_message(containing="16 changes to 16 incidents that you follow")
     assert "#20 Host 20 is down – Critical" in summary.text and "and 6 more" in summary.text
     world.ada.command("/incident", "comment 20 what about this one?", channel=world.cast.checkout)
     world.ben.wait_for_message(containing="what about this one?")

@@ -186,7 +186,7 @@ def test_after_an_import_alerts_and_silences_go_on_as_before(furnished: World, r
         tx.execute(text("UPDATE silence SET ends = starts + interval '1 microsecond'"))
     end_due(world.store, world.store.clock.now())
     note = world.ada.wait_for_message(containing="of #1 db is slow ended")
-    assert "It held back 1 incident, still open" in note.text
+    assert "It held back 1 incident, which is still open" in note.text
     assert world.declare("The next one") == 4
 
 
