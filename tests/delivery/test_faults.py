@@ -22,11 +22,10 @@ from tests.delivery.conftest import Company, DatabaseClock, Replicas, found_comp
 from tests.long import LONG
 from tests.patience import PATIENCE_S
 
-PEOPLE, COMMENTS = (40, 50) if LONG else (10, 12)
-KILLS = 320 if LONG else 20
+PEOPLE, COMMENTS = (40, 50) if LONG else (6, 8)
 TROUBLE_S = 60.0 if LONG else 3.0
 REST_S = 240.0 if LONG else 60.0
-KILLS = 160 if LONG else 20  # of each number of replicas
+KILLS = 160 if LONG else 8  # of each number of replicas
 JUMPS = 4 if LONG else 1
 
 
