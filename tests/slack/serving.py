@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 COMMAND = ("-m", "tests.slack.patient_serve")
 NOTHING_ELSE: Mapping[str, str] = MappingProxyType({})
 # Variables that have to be there while the program is loaded begin with these. (A copy of what is measured is, too.)
-AT_LOADING = ("CLOCK_", "SENTRY_", "OTEL_", "COVERAGE_")
+AT_LOADING = ("CLOCK_", "COVERAGE_")
 
 
 class Serving:
