@@ -26,8 +26,9 @@ from bot.intake.server import HttpServer
 from bot.intake.tokens import Source
 from storage.engine import Store
 from tests.intake.conftest import SECRET_KEY, SENTRY_SECRET, Bench
+from tests.long import LONG
 
-EXAMPLES = 25
+EXAMPLES = 100 if LONG else 12
 RESOURCES = ("metric_alert", "event_alert", "issue", "comment")
 
 
