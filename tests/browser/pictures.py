@@ -67,9 +67,10 @@ SHOWN = (
 class Studio:
     """Ada's page on a desktop and on a phone, and the folder for the pictures."""
 
-    def __init__(self, demo: Demo, browser: Browser, folder: Path, *, scale: float = 1) -> None:
+    def __init__(self, demo: Demo, browser: Browser, folder: Path, *, scale: float = 1, all_dark: bool = True) -> None:
         self.demo = demo
         self.folder = folder
+        self.all_dark = all_dark
         self.pages: dict[str, Page] = {}
         for device, (width, height) in SIZES.items():
             context = browser.new_context(
@@ -125,16 +126,23 @@ class Studio:
                 expect(shown).to_contain_text(text)
             expect(shown).to_be_in_viewport()
             page.mouse.move(0, 0)
-            for scheme in SCHEMES:
+            self.keep(page, f"{state}-{device}")
+
+    def keep(self, page: Page, name: str) -> None:
+        """Keeps what a page shows, light and dark."""
+        for scheme in SCHEMES:
+            if scheme == "light" or self.all_dark or f"{name}-dark" in SHOWN:
                 page.emulate_media(color_scheme=scheme)
-                path = self.folder / f"{state}-{device}-{scheme}.png"
-                page.screenshot(path=path, animations="disabled", caret="hide")
+                page.screenshot(path=self.folder / f"{name}-{scheme}.png", animations="disabled", caret="hide")
 
 
-def take_pictures(demo: Demo, browser: Browser, folder: Path, *, scale: float = 1) -> None:
-    """Goes through all states, and keeps each. Fails where one does not come about or does not show what it should."""
+def take_pictures(demo: Demo, browser: Browser, folder: Path, *, scale: float = 1, all_dark: bool = True) -> None:
+    """Goes through all states, and keeps each. Fails where one does not come about or does not show what it should.
+
+    `all_dark`: whether a state that the docs do not show dark is kept dark, too.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    studio = Studio(demo, browser, folder, scale=scale)
+    studio = Studio(demo, browser, folder, scale=scale, all_dark=all_dark)
     try:
         number = _take_cards(studio)
         _take_page(studio, number)
@@ -283,9 +291,7 @@ def _post_digest(demo: Demo) -> None:
 def _take_one(studio: Studio, page: Page, name: str, shown: Locator) -> None:
     """An answer that this page asked for. It does not stand in front of the next one."""
     expect(shown).to_be_in_viewport()
-    for scheme in SCHEMES:
-        page.emulate_media(color_scheme=scheme)
-        page.screenshot(path=studio.folder / f"{name}-{scheme}.png", animations="disabled", caret="hide")
+    studio.keep(page, name)
     studio.clear()
 
 

@@ -11,6 +11,7 @@ from storage.engine import Store
 from tests.browser.conftest import SCREENSHOTS, store
 from tests.browser.demo_company import open_demo
 from tests.browser.pictures import IMAGES, SHOWN, take_pictures
+from tests.long import LONG
 
 __all__ = ["store"]
 
@@ -19,9 +20,9 @@ STATES = Path(SCREENSHOTS) / "states"
 
 @pytest.mark.timeout(240)
 def test_every_state_is_shown_and_kept(browser: Browser, store: Store) -> None:
-    """On a desktop and at 390 px, light and dark."""
+    """On a desktop and at 390 px, light; dark what the docs show so, and all with TOCSIN_LONG_TESTS."""
     with open_demo(store) as demo:
-        take_pictures(demo, browser, STATES)
+        take_pictures(demo, browser, STATES, all_dark=LONG)
         demo.slack.expect_no_problems()
     made = {path.stem for path in STATES.glob("*.png")}
     assert set(SHOWN) <= made
