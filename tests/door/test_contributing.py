@@ -85,7 +85,11 @@ def newcomer(tmp_path: Path) -> Newcomer:
         for name in names:
             if (ROOT / name).is_file():
                 (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(ROOT / name, tmp_path / name)
+                shutil.copy2(ROOT / name, tmp_path / name)
+        for package in ("bot", "storage", "sandbox"):  # what is compiled, but not what is just being written
+            for compiled in (ROOT / package).rglob("*.pyc"):
+                (tmp_path / compiled.relative_to(ROOT)).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(compiled, tmp_path / compiled.relative_to(ROOT))
     else:  # a checkout without its history
         for folder in ("bot", "docs", "storage", "sandbox", "tests"):
             shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
