@@ -21,7 +21,7 @@ class Pace:
     # been due for `patience_s` goes first, so that a stream of urgent messages cannot delay it for ever.
     patience_s: float = 60.0
     overdue_turn: int = 4
-    order_s: float = 60.0  # longest wait for an earlier message about the same incident that is being searched for
+    order_s: float = 60.0  # longest wait for an earlier message about the same incident
     # Slack refuses a message for a reason that may be temporary: the wait doubles with each attempt, up to the longest
     # one, and the message is given up after `refused_for_s`.
     refused_s: float = 5.0

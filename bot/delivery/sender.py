@@ -27,6 +27,7 @@ from bot.delivery.api_calls import Refused, Result, Taken, Unreached, WorkspaceC
 from bot.delivery.destination_checks import DestinationChecks
 from bot.delivery.message_metadata import build_metadata
 from bot.delivery.metrics import DeliveryMetrics
+from bot.delivery.order import find_wait
 from bot.delivery.pace import Pace
 from bot.delivery.recovery import Recovery
 from bot.delivery.rendered import Drop, NotYet, Remove, Show
@@ -117,16 +118,21 @@ class Sender:
         Otherwise the destination is released. A post that causes an unexpected error is postponed, so that it does not
         delay the others. Raises DatabaseAway, Contended.
         """
+        begun: KnownPost | None = None
         try:
-            return self._serve(lease)
+            delivery = self._find_delivery(lease)
+            if delivery is None:
+                return None
+            begun = delivery.post
+            return self.send(delivery)
         except (DatabaseAway, Contended):
             raise
         except Exception:
-            self.put_off(lease)
+            self.put_off(lease, begun)
             return None
 
-    def put_off(self, lease: Lease) -> None:
-        """Postpones the next post of a destination after an unexpected error, and logs it.
+    def put_off(self, lease: Lease, begun: KnownPost | None = None) -> None:
+        """Postpones a post after an unexpected error, and logs it: the one that is `begun`, or else would be next.
 
         Raises DatabaseAway, Contended.
         """
@@ -135,10 +141,16 @@ class Sender:
             target = destinations.lock_target(tx, lease, self._now())
             if target is None:
                 return
-            post = self._find_next_posts(tx, [lease]).get(lease.destination_id)
+            post = begun or self._find_first(tx, lease)
             if post is not None:
                 posts.postpone_post(tx, post, self._pace.defect_s, self._now())
             destinations.release_destination(tx, target, self._now(), failures=target.failures)
+
+    def _find_first(self, tx: Connection, lease: Lease) -> Post | None:
+        """Returns the post of the destination that is tried next."""
+        found = self._find_next_posts(tx, [lease])
+        earlier = posts.find_earlier_posts(tx, found.values(), self._now())
+        return next((one for one in (*earlier.values(), *found.values()) if one.due_in_s <= 0), None)
 
     def _find_next_posts(self, tx: Connection, leases: Collection[Lease]) -> dict[int, Post]:
         now = self._now()
@@ -146,7 +158,8 @@ class Sender:
         overdue = now - timedelta(seconds=self._pace.patience_s)
         return posts.find_next_posts(tx, [lease.destination_id for lease in leases], now, overdue=overdue, fair=fair)
 
-    def _serve(self, lease: Lease) -> Outcome | None:
+    def _find_delivery(self, lease: Lease) -> Delivery | None:
+        """Asks Slack what must be known first. Returns what is to be sent; None if the destination was released."""
         delivery = self._prepare(lease)
         if delivery is None:
             return None
@@ -162,7 +175,7 @@ class Sender:
             with _span("delivery search", delivery):
                 self._recovery.search(lease, delivery.target, delivery.post)
         elif delivery.show is not None:
-            return self.send(delivery)
+            return delivery
         else:
             self._release(lease)
         return None
@@ -232,8 +245,8 @@ class Sender:
             return Delivery(lease, target, post)
         if earlier is not None and earlier.due_in_s <= 0:
             post = earlier
-        elif earlier is not None and self._is_searched_for(earlier, target):
-            posts.postpone_post(tx, post, earlier.due_in_s, self._now())
+        elif earlier is not None and (wait_s := find_wait(earlier, self._pace, self._slack_now(target))) > 0:
+            posts.postpone_post(tx, post, wait_s, self._now())
             return _Choice.ANOTHER
         if post.begun_at is not None:
             left = self._searchable_at(post, post.begun_at) - self._slack_now(target)
@@ -303,10 +316,6 @@ class Sender:
     def _searchable_at(self, post: KnownPost, begun_at: float) -> float:
         """Returns the time by Slack's clock, in seconds since the epoch, from which a search is conclusive."""
         return begun_at + self._pace.settles_s if post.searchable_at is None else post.searchable_at
-
-    def _is_searched_for(self, post: KnownPost, target: Target) -> bool:
-        """Returns whether the outcome of the post will be known soon. Later posts about its incident wait for it."""
-        return post.begun_at is not None and self._slack_now(target) - post.begun_at < self._pace.order_s
 
     def _slack_now(self, target: Target) -> float:
         """Returns the time by Slack's clock, in seconds since the epoch."""

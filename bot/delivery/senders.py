@@ -136,7 +136,7 @@ class Senders:
         try:
             outcome = self._sender.send(delivery)
         except Exception:
-            self._guarded(lambda: self._sender.put_off(delivery.lease), "sending")
+            self._guarded(lambda: self._sender.put_off(delivery.lease, delivery.post), "sending")
             self._release(1)
         else:
             self._settle(outcome)
@@ -171,7 +171,7 @@ class Senders:
             except (DatabaseAway, Contended):
                 raise
             except Exception:
-                self._sender.put_off(outcome.lease)
+                self._sender.put_off(outcome.lease, outcome.post)
 
         self._guarded(settle, "recording")
         self._release(1)

@@ -25,7 +25,7 @@ from storage.queries.post_kinds import (
     UnknownPost,
     build_post,
 )
-from storage.values import PostKind, Urgency
+from storage.values import ActivityType, PostKind, Urgency
 
 # A search for a message begins this long before the attempt to post it, because Slack's clock is only estimated.
 _SEARCH_MARGIN_S = 60.0
@@ -62,12 +62,16 @@ def find_next_posts(
     return {row[0]: build_post(row[1:]) for row in rows}
 
 
+_KNOWN_TYPES = "(" + ", ".join(f"{kind:d}" for kind in ActivityType) + ")"
 _EARLIER = PreparedStatement(
     f"SELECT o.own, {POST_COLUMNS}"  # noqa: S608 - composed of constants
     " FROM unnest(%(organization_ids)s::bigint[], %(ids)s) AS o(organization, own)"
     " CROSS JOIN LATERAL (SELECT e.* FROM post p JOIN post e USING (organization_id, destination_id, incident_id)"
     f"   WHERE p.organization_id = o.organization AND p.id = o.own AND e.kind IN {ORDERED_KINDS}"
-    "     AND e.id < p.id AND e.ts IS NULL AND e.wanted_version > e.drawn_version ORDER BY e.id LIMIT 1) p",
+    "     AND e.id < p.id AND e.ts IS NULL AND e.wanted_version > e.drawn_version"
+    "     AND NOT EXISTS (SELECT FROM incident_activity a WHERE a.organization_id = e.organization_id"
+    f"                    AND a.id = e.activity_id AND a.type NOT IN {_KNOWN_TYPES} OFFSET 0)"
+    "   ORDER BY e.id LIMIT 1) p",
     {"ids": "bigint[]", "now": "timestamptz"},
 )
 
@@ -76,7 +80,7 @@ def find_earlier_posts(tx: Connection, following: Iterable[Post], now: datetime)
     """Finds posts about the same incident in the same conversation that are to be posted before.
 
     Returns the first one for each post that has any, by the id of the post. Cards are ignored and never wait: they show
-    the current state, and so have no order.
+    the current state, and so have no order. Entries of a type that only a newer version can show are ignored, too.
     """
     waiting = [post for post in following if isinstance(post, ThreadPost | NotificationPost) and post.ts is None]
     given = {
@@ -90,18 +94,22 @@ def find_earlier_posts(tx: Connection, following: Iterable[Post], now: datetime)
 
 
 def is_overtaken(tx: Connection, post: ThreadPost | DirectPost, target: Target) -> bool:
-    """Whether a later event of the incident is already posted above it in the conversation."""
+    """Whether a later event of the incident is already posted above it in the conversation.
+
+    Posts are inserted in the order of the events, except where an event could not be expanded for some time.
+    """
     return bool(
         tx.exec_driver_sql(
             "SELECT EXISTS (SELECT FROM post WHERE organization_id = %(organization_id)s"  # noqa: S608 - composed of constants
             f" AND destination_id = %(destination_id)s AND incident_id = %(incident_id)s AND kind IN {ORDERED_KINDS}"
-            " AND id > %(id)s"
+            f" AND (id > %(id)s OR (kind = '{PostKind.MIRROR}' AND activity_id > %(activity_id)s::bigint))"
             " AND (%(ts)s::text IS NULL OR ts < %(ts)s) AND ts IS NOT NULL)",
             {
                 "organization_id": post.organization_id,
                 "destination_id": target.id,
                 "incident_id": post.incident_id,
                 "id": post.id,
+                "activity_id": post.activity_id if isinstance(post, ThreadPost) else None,
                 "ts": post.ts,
             },
         ).scalar_one()
