@@ -47,34 +47,43 @@ class EntryChanged(EntryChange):
 
 
 # The transaction that expands a change locks its row, and others skip it. Without `alone` it takes one change of a
-# person, or several of alerts. The change of an alert waits for what people changed earlier in the same incident, so
-# that threads and direct messages show both in their order; it does not wait for one that could not be expanded.
+# person, or several of alerts. A change waits while an earlier one of the same incident is not expanded, as when
+# another replica is at it, so that threads and direct messages show both in their order. It does not wait for one that
+# could not be expanded; and that of a person does not wait for those of alerts, however many there are.
 def _build_take(of_alert: str) -> PreparedStatement:
     """Builds the statement for one kind: planned for itself, it need not read the other's, however many wait."""
     return PreparedStatement(
         f"""
-WITH taken AS (
+WITH found AS MATERIALIZED (
+  SELECT id, organization_id, incident_id FROM outbox o
+  WHERE of_alert = {of_alert} AND (retry_at IS NULL OR retry_at <= %(now)s)
+    AND (%(alone)s IS NULL OR id = %(alone)s) AND NOT {_has_earlier("o", "NOT e.of_alert")}
+  ORDER BY of_alert, id LIMIT %(most)s FOR UPDATE SKIP LOCKED
+), taken AS (
   DELETE FROM outbox WHERE id = ANY(ARRAY(
-    SELECT id FROM outbox o
-    WHERE of_alert = {of_alert} AND (retry_at IS NULL OR retry_at <= %(now)s)
-      AND (%(alone)s IS NULL OR id = %(alone)s)
-      AND NOT ({of_alert} AND EXISTS (
-        SELECT FROM outbox e
-        WHERE e.organization_id = o.organization_id AND e.incident_id = o.incident_id AND e.id < o.id
-          AND NOT e.of_alert AND e.retry_at IS NULL))
-    ORDER BY of_alert, id LIMIT %(most)s FOR UPDATE SKIP LOCKED))
+    SELECT id FROM found f
+    WHERE NOT ({of_alert} AND {_has_earlier("f", "e.of_alert AND e.id <> ALL(ARRAY(SELECT g.id FROM found g))")})))
   RETURNING id, organization_id, incident_id, activity_id, again, member_ids, said_in, traceparent
 )
-SELECT coalesce((SELECT true FROM outbox o WHERE of_alert = {of_alert} AND id > (SELECT max(id) FROM taken)
-                 AND (retry_at IS NULL OR retry_at <= %(now)s) ORDER BY of_alert, id LIMIT 1), false),
+SELECT (SELECT count(*) FROM found) > (SELECT count(*) FROM taken)
+         OR coalesce((SELECT true FROM outbox o WHERE of_alert = {of_alert} AND id > (SELECT max(id) FROM taken)
+                      AND (retry_at IS NULL OR retry_at <= %(now)s) ORDER BY of_alert, id LIMIT 1), false),
        NOT {of_alert} AND EXISTS (
          SELECT FROM outbox o WHERE o.organization_id = taken.organization_id AND o.incident_id = taken.incident_id
            AND o.of_alert),
        taken.*
-FROM taken ORDER BY id
+FROM (VALUES (0)) AS always LEFT JOIN taken ON true ORDER BY taken.id
 """,  # noqa: S608 - composed of constants
         {"now": "timestamptz", "alone": "bigint", "most": "int"},
     )
+
+
+def _has_earlier(change: str, kind: str) -> str:
+    """Returns the condition that an earlier change of a kind to the same incident waits, and did not fail."""
+    return f"""EXISTS (
+      SELECT FROM outbox e
+      WHERE e.organization_id = {change}.organization_id AND e.incident_id = {change}.incident_id
+        AND e.id < {change}.id AND e.retry_at IS NULL AND {kind} OFFSET 0)"""
 
 
 _TAKE_OF_PEOPLE, _TAKE_OF_ALERTS = _build_take("false"), _build_take("true")
@@ -93,13 +102,13 @@ class TakenChanges:
 def take_changes(tx: Connection, *, of_alert: bool, most: int, now: datetime, alone: int | None = None) -> TakenChanges:
     """Deletes and returns up to `most` of the oldest changes that no other transaction is expanding.
 
-    `of_alert` chooses between the changes of alerts and of people. With `alone`, only the change of that id. A
-    change of an alert is not taken while an earlier change of a person to the same incident waits.
+    `of_alert` chooses between the changes of alerts and of people. With `alone`, only the change of that id. A change
+    is not taken while an earlier one to the same incident waits, except that people's do not wait for alerts'.
     """
     take = _TAKE_OF_ALERTS if of_alert else _TAKE_OF_PEOPLE
     rows = take.rows(tx, {"most": most, "alone": alone, "now": now})
     return TakenChanges(
-        [_build_change(row[2:-1]) for row in rows],
+        [_build_change(row[2:-1]) for row in rows if row[2] is not None],
         any(row[0] for row in rows),
         any(row[1] for row in rows),
         list(dict.fromkeys(row[-1] for row in rows if row[-1])),

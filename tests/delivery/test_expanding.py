@@ -12,14 +12,14 @@ import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection, insert, update
 
-from bot.delivery.expansion import ALERTS_AT_ONCE, expand_next
+from bot.delivery.expansion import ALERTS_AT_ONCE, Expanded, expand_next
 from bot.delivery.metrics import DeliveryMetrics
 from bot.incidents import lifecycle, lookup
 from storage.engine import Store
 from storage.models import Organization, ProjectChannel
 from storage.queries import notifications, outbox_changes
 from storage.queries import subscriptions as followers
-from storage.queries.outbox_changes import Change
+from storage.queries.outbox_changes import Change, take_changes
 from storage.rows import IncidentHead
 from storage.values import Status, StatusMethod, Work
 from tests.clock import FixedClock
@@ -138,6 +138,31 @@ def test_the_same_is_posted_however_many_are_expanded_at_once(
     assert street.posts() == expected
     assert street.dues() == sorted({f"{workspace}{target}" for workspace, target, _, _ in expected})
     assert street.waiting() == []
+
+
+def test_what_alerts_change_waits_for_what_another_replica_expands(street: Street) -> None:
+    one, other = street.acme.open("Payments fail"), street.acme.open("Search is slow", "search")
+    while expand_next(street.store, METRICS, of_alert=True).count:
+        pass
+    alert_sets(street.acme, one, Status.CRITICAL)
+    with pytest.raises(ZeroDivisionError), street.store.write() as replica:
+        assert len(take_changes(replica, of_alert=True, most=1, now=LATER).changes) == 1
+        for status in (Status.CLOSED, Status.CRITICAL):
+            alert_sets(street.acme, one, status)
+        alert_sets(street.acme, other, Status.CRITICAL)
+        done = expand_next(street.store, METRICS, of_alert=True)
+        assert (done.count, done.more) == (1, True), "of the other incident; what waits is looked for again"
+        assert expand_next(street.store, METRICS, of_alert=True) == Expanded(0, more=True)
+        raise ZeroDivisionError  # it dies, and its change waits again
+    assert expand_next(street.store, METRICS, of_alert=True) == Expanded(3, work=Work.POSTS), "in one batch"
+    with street.store.read() as connection:
+        shown = connection.exec_driver_sql(
+            "SELECT a.id FROM post p JOIN incident_activity a ON a.id = p.activity_id"
+            " WHERE p.incident_id = %(id)s AND p.kind = 'mirror' ORDER BY p.id",
+            {"id": one.id},
+        )
+        found = list(shown.scalars())
+        assert found == sorted(found) and len(set(found)) == 3
 
 
 def test_who_lost_sight_of_it_follows_no_longer(street: Street) -> None:

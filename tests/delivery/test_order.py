@@ -210,6 +210,21 @@ def test_a_defect_in_a_call_does_not_put_off_the_next_message(thread: Thread, be
     assert thread.read() == ["zero", "two", "one, late"]
 
 
+def test_two_replicas_expand_the_changes_of_an_incident_in_their_order(thread: Thread) -> None:
+    thread.comment("one")
+    with pytest.raises(ZeroDivisionError), thread.store.write() as other:
+        taken = outbox_changes.take_changes(other, of_alert=False, most=1, now=thread.store.clock.now())
+        assert len(taken.changes) == 1
+        thread.comment("two")
+        thread.company.comment("elsewhere")
+        thread.expand()
+        assert thread.count("kind = 'mirror'") == 1, "the second waits until the other replica has done, nothing else"
+        raise ZeroDivisionError  # it dies, and the change waits again
+    thread.expand()
+    thread.send()
+    assert thread.read() == ["zero", "one", "two"]
+
+
 def test_what_could_not_be_expanded_before_a_later_comment_says_that_it_is_older(
     thread: Thread, monkeypatch: pytest.MonkeyPatch
 ) -> None:
