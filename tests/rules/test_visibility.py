@@ -167,6 +167,7 @@ EXEMPT = {
     "silences.FROM": "the title for the statements below, which ask for the projects of the silence",
     "silences._ENDS": "is given the incidents of a list, which the rule let through",
     "silences._FIND_HELD": "serves delivery, which asks for each reader",
+    "silences.find_holder": "is given an incident that get_alert let through",
     "silences.insert_silence": "is given an incident that find_alert let through",
     "storms.insert_incidents": _MAINTAINS,
     "storms.list_recent_cards": _MAINTAINS,
