@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import httpx
 import pytest
 
 from tests.patience import PATIENCE_S
+from tests.ports import find_free_port
 
 # Debian's package calls it so, the project's own builds `alertmanager`.
 NAMES = ("prometheus-alertmanager", "alertmanager")
@@ -98,8 +98,7 @@ def running(program: str, folder: Path, receiver: str, token: str) -> Iterator[A
     }
     path = folder / "alertmanager.yml"
     path.write_text(json.dumps(config), encoding="utf-8")  # JSON is YAML
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = find_free_port()
     log = folder / "alertmanager.log"
     with log.open("wb") as stream:
         process = _start(program, path, folder / "data", port, stream)

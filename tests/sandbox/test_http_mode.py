@@ -184,10 +184,9 @@ def test_an_interaction_is_not_tried_again(slack: Sandbox, http_app: App, serve:
 def test_a_url_at_which_nobody_listens_is_named(slack: Sandbox) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    url = f"http://127.0.0.1:{port}/slack/events"
-    with pytest.raises(SandboxError, match=f"{url} takes no connection"):
-        slack.use_http(url)
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/slack/events"
+        with pytest.raises(SandboxError, match=f"{url} takes no connection"):
+            slack.use_http(url)
 
 
 def test_a_url_must_answer_the_challenge_and_be_there(

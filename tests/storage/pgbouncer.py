@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import URL
 
 from tests.patience import PATIENCE_S
+from tests.ports import find_free_port
 
 # Debian installs it where only root's PATH leads.
 _FOLDERS = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"))
@@ -42,8 +43,7 @@ def running(server: URL, folder: Path, pool_mode: str, **settings: str) -> Itera
     """The URL of a database through PgBouncer in that mode, with further settings of pgbouncer.ini."""
     binary = program()
     server_folder = str(server.query["host"])
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = find_free_port()
     lines: Mapping[str, str] = {
         "listen_addr": "127.0.0.1",
         "listen_port": str(port),

@@ -13,6 +13,7 @@ from sqlalchemy import URL, make_url
 from storage.engine import Store
 from storage.watchdog import ConnectionWatchdog
 from tests.patience import PATIENCE_S
+from tests.ports import find_free_port
 
 HUNG_AFTER_S = 0.5  # short, because it is of no concern before the database hangs
 
@@ -22,8 +23,8 @@ class Wire:
 
     def __init__(self, database_url: str) -> None:
         self._target = make_url(database_url)
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._port = self._listener.getsockname()[1]
+        self._port = find_free_port()
+        self._listener = socket.create_server(("127.0.0.1", self._port))
         self._ends: list[socket.socket] = []
         self._flows = threading.Event()  # of the present connections, and those that come
         self._flows.set()
