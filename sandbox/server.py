@@ -34,6 +34,9 @@ from sandbox.terminal import routes as terminal_routes
 START_SECONDS = 10.0
 LOOPBACK = "127.0.0.1"
 
+# A response that drips has at least so many bytes, with blanks in front of it: else the whole of `ok` is there while a
+# busy machine still decides that its first byte was in time.
+DRIPPING_BYTES = 100
 # The time left at the end for sending closing frames.
 GOODBYE_SECONDS = 0.01
 
@@ -128,7 +131,9 @@ async def troubled(request: HttpRequest, fault: Fault | None, answer: Callable[[
     elif fault.status and not fault.error:
         return HttpResponse("Something is wrong here.", fault.status, media_type="text/html")
     elif fault.drip:
-        return StreamingResponse(_dripping(bytes(answered.body), fault.drip), answered.status_code, answered.headers)
+        body = bytes(answered.body).rjust(DRIPPING_BYTES)
+        headers = {**answered.headers, "content-length": str(len(body))}
+        return StreamingResponse(_dripping(body, fault.drip), answered.status_code, headers)
     return answered
 
 

@@ -259,7 +259,7 @@ def test_trouble_on_demand(slack: Sandbox) -> None:
     slack.faults.cut("chat.postMessage", performed=False)
     with pytest.raises(OSError):
         client.chat_postMessage(channel="C0001", text="lost")
-    slack.faults.slow("chat.postMessage", 1.5)
+    slack.faults.slow("chat.postMessage", 15)  # so long that nobody takes the answer for one in time
     with pytest.raises(TimeoutError):
         impatient.chat_postMessage(channel="C0001", text="taken late")
     slack.wait_until(lambda: len(slack.messages("C0001")) == 2)

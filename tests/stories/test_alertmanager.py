@@ -44,7 +44,7 @@ def test_an_alert_that_the_real_alertmanager_lost_and_found_is_open_again(
         def tell(for_seconds: float) -> None:
             prometheus.tell("HostDown", began, world.store.clock.now() + timedelta(seconds=for_seconds), instance="db1")
 
-        tell(1)  # and then Prometheus is not heard of: Alertmanager ends it by itself
+        tell(5)  # and then Prometheus is not heard of: Alertmanager ends it by itself
         _until(lambda: "Resolved" in world.ask(world.ada, "list closed").text)
         tell(240)  # it never stopped, so its start is what it was
         _until(lambda: "#1 HostDown (instance=db1)" in world.ask(world.ada, "list").text)

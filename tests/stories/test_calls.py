@@ -16,6 +16,7 @@ from bot.intake.tokens import Source
 from sandbox import Person, SeenMessage
 from sandbox.records import UserGroup
 from storage.queries import calls
+from tests.patience import PATIENCE_S
 from tests.stories.conftest import ORGANIZATION, Deliver, World
 from tests.stories.test_cards import cards
 from tests.stories.test_forged import last_sent
@@ -120,9 +121,9 @@ def test_a_night(night: World) -> None:
     assert first.buttons == ["I have it", "Not me", "View"]
     assert any("Called @Ben Tal (on call for Payments)" in text for text in thread(world))
     assert not calls_of(world.ada)
-    pass_by(world, 4.5)
+    pass_by(world, 3)
     assert not calls_of(world.ada)
-    pass_by(world, 0.6)  # 3:05
+    pass_by(world, 2.1)  # 3:05
     for person in (world.ada, world.sue, world.ben):
         assert "You are a member of Payments" in calls_of(person)[-1].text
     assert "A newer message follows below." in calls_of(world.ben)[0].text
@@ -230,9 +231,9 @@ def test_release_goes_on_where_the_calls_stood(night: World) -> None:
     pass_by(night, 30)
     assert not calls_of(night.ada)
     night.ask(night.ben, "release 1")
-    pass_by(night, 4)
+    pass_by(night, 3)
     assert not calls_of(night.ada) and len(calls_of(night.ben)) == 1
-    pass_by(night, 2)
+    pass_by(night, 3)
     assert len(calls_of(night.ada)) == 1
     pass_by(night, 10)
     assert len(calls_of(night.dan)) == 1
@@ -266,7 +267,7 @@ def test_quiet_hours_wait_and_an_acknowledgement_is_enough_where_the_team_says_s
 
 
 def test_calls_due_together_are_one_message(night: World) -> None:
-    night.bot.calls.stop(10)  # it would make the first at once
+    night.bot.calls.stop(PATIENCE_S)  # it would make the first at once
     for title in ("Payments fail", "Refunds fail", "Cards fail"):
         night.declare(title, by=night.dan, options="warning project:checkout")
     night.ask(night.dan, "severity 2 critical")
@@ -285,7 +286,7 @@ def test_calls_due_together_are_one_message(night: World) -> None:
 
 
 def test_what_becomes_of_calls_is_counted(night: World) -> None:
-    night.bot.calls.stop(10)
+    night.bot.calls.stop(PATIENCE_S)
     registry = CollectorRegistry()
     metrics = CallMetrics(registry)
 
@@ -357,16 +358,16 @@ def test_a_silence_stops_the_calls_until_it_ends(night: World, deliver: Deliver)
     pass_by(night, 60)
     assert len(calls_of(night.ben)) == 1 and not calls_of(night.ada)
     night.ask(night.sue, f"silence end {made}")
-    pass_by(night, 4)
+    pass_by(night, 3)
     assert not calls_of(night.ada)
-    pass_by(night, 2)
+    pass_by(night, 3)
     assert len(calls_of(night.ada)) == 1
 
 
 def test_nobody_is_called_for_what_another_silence_matches_too(night: World, deliver: Deliver) -> None:
     deliver(Source.EVENTS, {"dedup_key": "db", "title": "db is slow", "status": "firing", "severity": "critical"})
     make_calls(night)
-    night.bot.digests.stop(10)  # it would end the silence of somebody who no longer sees what it is for
+    night.bot.digests.stop(PATIENCE_S)  # it would end the silence of somebody who no longer sees what it is for
     silence(night, night.sue, "1 2h")
     silence(night, night.ben, "1 3h")
     night.rest()
@@ -383,8 +384,8 @@ def test_nobody_is_called_for_what_another_silence_matches_too(night: World, del
 def test_a_call_and_the_end_of_a_silence_lock_rows_in_one_order(night: World, deliver: Deliver) -> None:
     deliver(Source.EVENTS, {"dedup_key": "db", "title": "db is slow", "status": "firing", "severity": "critical"})
     make_calls(night)
-    night.bot.calls.stop(10)
-    night.bot.digests.stop(10)
+    night.bot.calls.stop(PATIENCE_S)
+    night.bot.digests.stop(PATIENCE_S)
     ending = silence(night, night.sue, "1 1h")
     night.rest()
     now = night.store.clock.now()
@@ -408,7 +409,7 @@ def test_a_call_and_the_end_of_a_silence_lock_rows_in_one_order(night: World, de
 
 
 def test_calls_that_are_late_come_at_once_and_once(night: World) -> None:
-    night.bot.calls.stop(10)
+    night.bot.calls.stop(PATIENCE_S)
     night.declare("Payments fail", by=night.dan, options="critical project:checkout")
     night.rest()
     night.store.clock.offset += timedelta(hours=8)
@@ -550,7 +551,7 @@ def test_calls_for_folded_incidents_are_one_message_in_the_thread_of_their_storm
 
 
 def test_a_call_that_fails_keeps_nobody_else_from_being_called(night: World) -> None:
-    night.bot.calls.stop(10)
+    night.bot.calls.stop(PATIENCE_S)
     night.declare("Payments fail", by=night.dan, options="warning project:checkout")
     night.declare("Refunds fail", by=night.dan, options="critical project:checkout")
     with night.store.write() as tx:  # as a version with other rules might have written it

@@ -91,13 +91,15 @@ def test_a_restart_between_two_requests_is_not_noticed(world: World, wire: Wire)
         assert "#1 Payments fail" in world.ask(world.ben, words).text, words
 
 
-def test_a_server_that_ends_its_connections_is_not_noticed(world: World, database_url: str) -> None:
+def test_a_server_that_ends_its_connections_is_not_noticed(world: World, wire: Wire, database_url: str) -> None:
     world.declare("Payments fail")
+    before = wire.list_open()
     with closing(Store.open(database_url)) as another, another.write() as tx:
         tx.exec_driver_sql(
             "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"  # told to, and gone
             " WHERE pid <> pg_backend_pid() AND datname = current_database() AND usename = current_user"
         )
+    world.slack.wait_until(lambda: not {*before} & {*wire.list_open()}, what="the ends of the connections")
     assert "#1 Payments fail" in world.ask(world.ben, "list").text
 
 

@@ -14,6 +14,9 @@ from sandbox.records import Channel
 from storage.engine import Store
 from tests.stories.conftest import COMMAND, ORGANIZATION, World
 
+# What a test takes, however busy the machine is.
+SHORT = r"(less than a minute|\d min)"
+
 
 def add(world: World, words: str, *, by: Person | None = None, channel: Channel | None = None) -> tuple[int, Answer]:
     """A digest made by Ada unless somebody else is named; gives its number."""
@@ -74,8 +77,8 @@ def test_a_digest_is_confirmed_and_sent(world: World) -> None:
     assert "1 critical" in digest.text
     assert "1 warning" in digest.text
     assert "1 not acknowledged (1 critical) · :white_check_mark: 0 resolved since" in digest.text
-    assert "Payments · open for less than a minute · not acknowledged" in digest.text
-    assert "Payments · open for less than a minute · Seen by Ben Tal and Ada Obi" in digest.text
+    assert re.search(rf"Payments · open for {SHORT} · not acknowledged", digest.text)
+    assert re.search(rf"Payments · open for {SHORT} · Seen by Ben Tal and Ada Obi", digest.text)
     assert "I am looking at the gateway" in digest.text
     assert "2 opened, 0 resolved" in digest.text
     assert digest.metadata
@@ -94,7 +97,7 @@ def test_the_next_digest_tells_what_was_resolved_since(world: World) -> None:
     time_comes(world, digest_id)
     digest = wait_for_post(world, world.cast.checkout, "1 open incident\n")
     assert ":white_check_mark: 2 resolved since" in digest.text
-    assert "0 opened, 2 resolved · median less than a minute to resolve" in digest.text
+    assert re.search(rf"0 opened, 2 resolved · median {SHORT} to resolve", digest.text)
     assert "Resolved: #2 Disk full, #1 Slow search" in digest.text
 
 
@@ -198,7 +201,7 @@ def test_a_little_late_is_sent_and_what_was_missed_is_named_in_the_next(world: W
     world.declare("Payments fail with 502")
     late, _ = add(world, '"0 0 1 1 *" picture:no')
     too_late, _ = add(world, '"0 0 1 1 *" picture:no', channel=world.cast.random)
-    due = time_comes(world, late, ago=timedelta(minutes=119))
+    due = time_comes(world, late, ago=timedelta(minutes=110))
     time_comes(world, too_late, ago=timedelta(minutes=121))
     wait_for_post(world, world.cast.checkout, "1 open incident\n")
     assert state(world, late, "fire_at") == [due]

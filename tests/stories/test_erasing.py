@@ -31,7 +31,7 @@ def find_everywhere(world: World, *texts: str) -> list[str]:
 @pytest.fixture
 def gone(world: World) -> World:
     """Ben did what people do, and was removed."""
-    world.slack.usergroup("S0009", "oncall", "On call", [world.ben])
+    oncall = world.slack.usergroup("S0009", "oncall", "On call", [world.ben])
     world.apply(with_calls())
     read_usergroups(world)
     world.declare("Payments fail", options="critical project:checkout team:payments")
@@ -49,7 +49,8 @@ def gone(world: World) -> World:
     ):
         world.ask(who, words)
     world.rest()
-    world.slack.usergroup("S0009", "oncall", "On call", [world.ada])
+    world.slack.set_members(oncall, [world.ada])
+    world.slack.settle()
     read_usergroups(world)
     change(world, world.dan, f"member remove {world.ben.mention}", "Remove member")
     world.rest()

@@ -132,9 +132,9 @@ def test_an_offer_lapses_after_a_day(owned: World) -> None:
     owned.ask(owned.ada, "handoff 1 @ben")
     shown = offer_to(owned.ben)
     owned.rest()
-    owned.store.clock.offset += timedelta(hours=23, minutes=59)
+    owned.store.clock.offset += timedelta(hours=23, minutes=50)
     assert end_lapsed_offers(owned.store, owned.store.clock.now()) == 0
-    owned.store.clock.offset += timedelta(minutes=1)  # the tick of the bot ends it
+    owned.store.clock.offset += timedelta(minutes=10)  # the tick of the bot ends it
     shown.wait_for(lambda m: "The offer of #1 Payments fail lapsed." in m.text)
     told = owned.ada.wait_for_message(containing="did not answer")
     assert "Ben Tal did not answer about #1 Payments fail. You still own it." in told.text

@@ -10,6 +10,7 @@ import pytest
 
 from bot.intake.tokens import Source
 from sandbox import Person
+from tests.patience import PATIENCE_S
 from tests.stories.conftest import Deliver, World
 from tests.stories.test_cards import card, cards
 from tests.stories.test_silences import pass_ends
@@ -142,6 +143,7 @@ def test_the_form_starts_maintenance_and_asks_what_for(world: World, deliver: De
 
 def test_home_says_which_silences_end_today(world: World, deliver: Deliver) -> None:
     deliver(Source.EVENTS, alert("db"))
+    world.bot.digests.stop(PATIENCE_S)  # it would end the silence before somebody looks
     world.ask(world.ada, "silence 1 1s")
     world.ada.opens_home()
     world.ada.wait_for_home("1 silence ends today")

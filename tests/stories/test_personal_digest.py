@@ -10,7 +10,15 @@ from tests.stories.conftest import ORGANIZATION, World
 
 
 def digests(world: World, person: Person) -> list[SeenMessage]:
-    """The digests that somebody got, once the bot has nothing left to do."""
+    """The digests that somebody got, once the bot has nothing left to do. It may be making one already."""
+    now = world.store.clock.now()
+
+    def are_made() -> bool:
+        with world.store.read() as connection:
+            query = "SELECT NOT EXISTS (SELECT FROM personal_digest WHERE next_fire_at <= %(now)s)"
+            return bool(connection.exec_driver_sql(query, {"now": now}).scalar_one())
+
+    world.slack.wait_until(are_made, what="the digests that are due")
     world.rest()
     return [one for one in person.direct_messages() if "of yours" in one.text]
 

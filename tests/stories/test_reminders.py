@@ -38,12 +38,19 @@ def asked(world: World) -> list[SeenMessage]:
 
 
 def let_pass(world: World, time: timedelta) -> None:
-    """Time passes, and two replicas look at once who is to be asked."""
+    """Time passes, and two replicas look at once who is to be asked. The bot may be asking some of them already."""
     world.store.clock.offset += time
     now = world.store.clock.now()
     with ThreadPoolExecutor(2) as replicas:
         for looked in [replicas.submit(remind_owners, world.store, now) for _ in range(2)]:
             looked.result()
+
+    def everybody_is_asked() -> bool:
+        with world.store.read() as connection:
+            query = "SELECT NOT EXISTS (SELECT FROM owner_reminder WHERE due_at <= %(now)s)"
+            return bool(connection.exec_driver_sql(query, {"now": now}).scalar_one())
+
+    world.slack.wait_until(everybody_is_asked, what="the reminders that are due")
 
 
 def test_an_owner_is_asked_once_and_then_the_team_is_told(owned: World) -> None:

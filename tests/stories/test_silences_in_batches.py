@@ -15,6 +15,7 @@ from sandbox import Person
 from storage.errors import Contended
 from storage.queries import silence_holding
 from storage.values import Work
+from tests.patience import PATIENCE_S
 from tests.storage.test_at_once import at_once
 from tests.stories.conftest import Deliver, World
 from tests.stories.test_calls import calls_of, make_calls, night, oncall, pass_by  # noqa: F401 - fixtures
@@ -29,7 +30,7 @@ MANY = [alert(f"db{number}") for number in range(5)]
 def small_batches(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two incidents in a batch, and no worker that goes on by itself: as if its process had died."""
     monkeypatch.setattr(silence_holding, "BATCH", 2)
-    world.bot.digests.stop(10)
+    world.bot.digests.stop(PATIENCE_S)
 
 
 def go_on(world: World) -> bool:

@@ -66,6 +66,11 @@ class Wire:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
+    def list_open(self) -> list[socket.socket]:
+        """The ends of the connections that have not been closed on both sides."""
+        with self._lock:
+            return [end for end in self._ends if end.fileno() != -1]
+
     def hang(self, store: Store) -> None:
         """Takes everything, new connections too, and passes nothing on. The store, which has no watchdog, gets one."""
         self._flows.clear()
