@@ -41,9 +41,13 @@ def wait_for_end(process: Process, read_log: Callable[[], str], seconds: float =
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
-        raise AssertionError(
-            f"Process {process.pid} did not end within {seconds:.0f} s.\n{_abort(process)}\n{read_log()}"
-        ) from None
+        stacks = show_stacks(process, read_log)
+        raise AssertionError(f"Process {process.pid} did not end within {seconds:.0f} s.\n{stacks}") from None
+
+
+def show_stacks(process: Process, read_log: Callable[[], str]) -> str:
+    """Ends a process that does not do what is waited for. Returns where it stood, and what it has written."""
+    return f"{_abort(process)}\n{read_log()}"
 
 
 def run_to_end(

@@ -40,6 +40,7 @@ from storage import engine
 PATIENCE_S = 60.0  # nobody waits so long in vain
 # For a process to end: longer than all that it may wait for meanwhile, each of which takes PATIENCE_S at most.
 END_S = 2.5 * PATIENCE_S
+START_S = 2 * PATIENCE_S  # for a process to start, which waits for its database meanwhile
 _PATIENCE_MS = int(PATIENCE_S * 1000)
 
 

@@ -122,7 +122,8 @@ class _Group:
         self._asking.shutdown(wait=False)
         if self.failure is not None:
             raise ProcessFailed(self.code, self.failure)
-        return self.code or (1 if late else 0)
+        hung = late or [child for child in self._children if child.stopped_with == EXIT_OUTSIDE]
+        return self.code or (EXIT_OUTSIDE if hung else 0)
 
     def give_up(self, child: _Child, code: int) -> None:
         """Ends the group with the exit code of a process. The first one counts: all may have the same reason."""
@@ -169,6 +170,7 @@ class _Child:
         self.name = name
         self.ever_ready = False
         self.failure: str | None = None  # why the present process, or the last one, cannot run
+        self.stopped_with = 0  # the exit code of the process that has been told to stop; 1 where something hung
         self._role = role
         self._group = group
         self._lock = threading.Lock()  # of the process, while it is replaced
@@ -213,6 +215,7 @@ class _Child:
             began = time.monotonic()
             code = self._run()
             if self._group.stop.is_set():
+                self.stopped_with = code
                 return
             if code == EXIT_USAGE or not self.ever_ready:
                 self._group.give_up(self, code)
@@ -235,6 +238,8 @@ class _Child:
         try:
             started = self._start()
         except (OSError, ValueError, subprocess.SubprocessError) as error:  # ValueError where the port has been closed
+            if self._group.stop.is_set():
+                return 0
             log.error("a process cannot be started", process=self.name, error=str(error))
             return EXIT_OUTSIDE
         if started is None:

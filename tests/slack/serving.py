@@ -13,9 +13,9 @@ from types import MappingProxyType
 from typing import Protocol
 
 from sandbox import Sandbox
-from tests.ending import BEGIN_OF_STACKS, SHOWS_STACKS, describe_log, wait_for_end
+from tests.ending import BEGIN_OF_STACKS, SHOWS_STACKS, describe_log, show_stacks, wait_for_end
 from tests.forking import ForkedProcess
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, START_S
 
 ROOT = Path(__file__).parents[2]
 COMMAND = ("-m", "tests.slack.patient_serve")
@@ -48,6 +48,7 @@ class Serving:
         """
         self.lines: list[dict[str, object]] = []
         self._said = threading.Condition()
+        self._ended = False
         line = {"SLACK_SIGNING_SECRET": slack.signing_secret} if over_http else {"SLACK_APP_TOKEN": slack.app_token}
         if role == "worker":
             line = {}
@@ -79,17 +80,18 @@ class Serving:
         self._reader.start()
         try:
             self._wait_until_it_serves(slack, over_http=over_http, ready=ready, role=role, words=words)
-        except BaseException:
+        except BaseException as error:
+            stacks = show_stacks(self.process, self._read_log) if self.process.poll() is None else self._read_log()
             self.close()
-            raise
+            raise AssertionError(f"The bot did not start: {error}\n{stacks}") from None
 
     def _wait_until_it_serves(
         self, slack: Sandbox, *, over_http: bool, ready: bool, role: str, words: Sequence[str]
     ) -> None:
-        self.url = f"http://127.0.0.1:{self.wait_for('serving HTTP')['port']}"
+        self.url = f"http://127.0.0.1:{self.wait_for('serving HTTP', seconds=START_S)['port']}"
         if not ready:
             return
-        self.wait_for("all processes are ready" if "--workers" in words else "ready")
+        self.wait_for("all processes are ready" if "--workers" in words else "ready", seconds=START_S)
         if over_http:
             slack.use_http(f"{self.url}/slack/events")
         elif role != "worker":
@@ -102,12 +104,17 @@ class Serving:
             with self._said:
                 self.lines.append(json.loads(line) if line.startswith("{") else {"event": line})
                 self._said.notify_all()
+        with self._said:
+            self._ended = True
+            self._said.notify_all()
 
-    def wait_for(self, event: str, **fields: object) -> dict[str, object]:
+    def wait_for(self, event: str, *, seconds: float = PATIENCE_S, **fields: object) -> dict[str, object]:
         """The first line of the log that says so."""
-        return self.wait_for_several(1, event, **fields)[0]
+        return self.wait_for_several(1, event, seconds=seconds, **fields)[0]
 
-    def wait_for_several(self, count: int, event: str, **fields: object) -> list[dict[str, object]]:
+    def wait_for_several(
+        self, count: int, event: str, *, seconds: float = PATIENCE_S, **fields: object
+    ) -> list[dict[str, object]]:
         """So many lines of the log that say so, the first ones."""
 
         def found() -> list[dict[str, object]]:
@@ -115,7 +122,8 @@ class Serving:
             return [line for line in self.lines if wanted <= line.items()][:count]
 
         with self._said:
-            assert self._said.wait_for(lambda: len(found()) == count, PATIENCE_S), self.lines
+            self._said.wait_for(lambda: len(found()) == count or self._ended, seconds)
+            assert len(found()) == count, self.lines
             return found()
 
     def said(self, event: str) -> list[dict[str, object]]:

@@ -104,6 +104,24 @@ def test_a_process_that_cannot_start_ends_all_with_its_exit_code(monkeypatch: py
     assert not [line for line in lines if "started again" in line["event"]]
 
 
+def test_a_process_that_hangs_while_it_stops_is_told_by_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hangs = "import os, pathlib, signal, sys; signal.signal(signal.SIGTERM, lambda *_: os._exit(1));"
+    hangs += f" pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch(); signal.pause()"
+    monkeypatch.setattr(supervisor, "COMMAND", ("-c", hangs))
+    monkeypatch.setattr(supervisor, "STOP_S", PATIENCE_S)
+    stop = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        code = pool.submit(supervisor.supervise, Settings(http_port=0), os.environ, Role.WEB, 2, stop)
+        deadline = time.monotonic() + PATIENCE_S
+        while len(list(tmp_path.iterdir())) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        stop.set()
+        assert code.result() == 1
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
