@@ -243,7 +243,7 @@ def test_the_package_runs_where_it_is_installed(tmp_path: Path) -> None:
     for name in ("bot", "storage", "sandbox"):
         shutil.copytree(deployment.ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
     build = "from setuptools.build_meta import build_wheel; build_wheel('..')"
-    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True, timeout=100)
+    subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True, timeout=250)
     [wheel] = tmp_path.glob("*.whl")
     installed = tmp_path / "installed"
     with zipfile.ZipFile(wheel) as file:
@@ -263,7 +263,7 @@ def test_the_package_runs_where_it_is_installed(tmp_path: Path) -> None:
             env=environment,
             capture_output=True,
             text=True,
-            timeout=100,
+            timeout=250,
             check=False,
         )
         return done.stdout, done.stderr, done.returncode

@@ -224,7 +224,7 @@ def deployment(slack: Sandbox, database_url: str, tmp_path: Path) -> Iterator[De
         yield Deployment(slack, database_url, tmp_path, running)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_an_upgrade_and_a_downgrade_while_people_work(deployment: Deployment) -> None:
     previous = deployment.start(previous=True)
     deployment.set_up()
