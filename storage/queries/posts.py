@@ -69,6 +69,7 @@ _EARLIER = PreparedStatement(
     " CROSS JOIN LATERAL (SELECT e.* FROM post p JOIN post e USING (organization_id, destination_id, incident_id)"
     f"   WHERE p.organization_id = o.organization AND p.id = o.own AND e.kind IN {ORDERED_KINDS}"
     "     AND e.id < p.id AND e.ts IS NULL AND e.wanted_version > e.drawn_version"
+    "     AND e.card_id IS NOT DISTINCT FROM p.card_id"
     "     AND NOT EXISTS (SELECT FROM incident_activity a WHERE a.organization_id = e.organization_id"
     f"                    AND a.id = e.activity_id AND a.type NOT IN {_KNOWN_TYPES} OFFSET 0)"
     "   ORDER BY e.id LIMIT 1) p",
@@ -77,7 +78,7 @@ _EARLIER = PreparedStatement(
 
 
 def find_earlier_posts(tx: Connection, following: Iterable[Post], now: datetime) -> dict[int, KnownPost]:
-    """Finds posts about the same incident in the same conversation that are to be posted before.
+    """Finds posts about the same incident in the same thread or with the same person that are to be posted before.
 
     Returns the first one for each post that has any, by the id of the post. Cards are ignored and never wait: they show
     the current state, and so have no order. Entries of a type that only a newer version can show are ignored, too.
@@ -94,7 +95,7 @@ def find_earlier_posts(tx: Connection, following: Iterable[Post], now: datetime)
 
 
 def is_overtaken(tx: Connection, post: ThreadPost | DirectPost, target: Target) -> bool:
-    """Whether a later event of the incident is already posted above it in the conversation.
+    """Whether a later event of the incident is already posted above it in the thread, or to the person.
 
     Posts are inserted in the order of the events, except where an event could not be expanded for some time.
     """
@@ -102,6 +103,7 @@ def is_overtaken(tx: Connection, post: ThreadPost | DirectPost, target: Target) 
         tx.exec_driver_sql(
             "SELECT EXISTS (SELECT FROM post WHERE organization_id = %(organization_id)s"  # noqa: S608 - composed of constants
             f" AND destination_id = %(destination_id)s AND incident_id = %(incident_id)s AND kind IN {ORDERED_KINDS}"
+            " AND card_id IS NOT DISTINCT FROM %(card_id)s::bigint"
             f" AND (id > %(id)s OR (kind = '{PostKind.MIRROR}' AND activity_id > %(activity_id)s::bigint))"
             " AND (%(ts)s::text IS NULL OR ts < %(ts)s) AND ts IS NOT NULL)",
             {
@@ -110,6 +112,7 @@ def is_overtaken(tx: Connection, post: ThreadPost | DirectPost, target: Target) 
                 "incident_id": post.incident_id,
                 "id": post.id,
                 "activity_id": post.activity_id if isinstance(post, ThreadPost) else None,
+                "card_id": post.card_id if isinstance(post, ThreadPost) else None,
                 "ts": post.ts,
             },
         ).scalar_one()

@@ -173,6 +173,21 @@ def test_nothing_waits_for_longer_than_that_behind_a_search(thread: Thread) -> N
     assert thread.count("attempted_at IS NOT NULL") == 1
 
 
+def test_a_thread_does_not_wait_for_another_one(thread: Thread) -> None:
+    thread.post("one")
+    with thread.store.write() as tx:  # as when the incident was a part of a storm, whose message is not posted yet
+        tx.exec_driver_sql(
+            "WITH storm AS (INSERT INTO post (organization_id, destination_id, kind, due_at, date_added)"
+            "  SELECT organization_id, destination_id, 'storm', due_at + interval '1 day', date_added FROM post"
+            "  WHERE kind = 'card' RETURNING id)"
+            " UPDATE post SET card_id = storm.id FROM storm WHERE kind = 'mirror' AND wanted_version > drawn_version"
+        )
+    thread.post("two")
+    thread.send()
+    assert thread.read() == ["zero", "two"]
+    assert thread.count("kind = 'mirror' AND attempts = 0") == 1
+
+
 def test_a_defect_puts_off_the_message_that_has_it(thread: Thread, monkeypatch: pytest.MonkeyPatch) -> None:
     thread.comment("one")
     thread.store.clock.offset += timedelta(seconds=5)
