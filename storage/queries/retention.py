@@ -94,6 +94,27 @@ def lock_old_incidents(
     return [(date_closed, id_) for date_closed, id_ in rows]
 
 
+def count_log_entries(tx: Connection, organization_id: int, incident_ids: Sequence[int], most: int) -> list[int]:
+    """Returns how many entries the logs of incidents have, each counted up to `most`; in the order of the ids."""
+    rows = tx.exec_driver_sql(
+        "SELECT (SELECT count(*) FROM (SELECT FROM incident_activity a WHERE a.organization_id = %(organization_id)s"
+        " AND a.incident_id = i.id LIMIT %(most)s) counted)"
+        " FROM unnest(%(ids)s::bigint[]) WITH ORDINALITY AS i(id, position) ORDER BY i.position",
+        {"organization_id": organization_id, "ids": list(incident_ids), "most": most},
+    )
+    return list(rows.scalars())
+
+
+def delete_log_entries(tx: Connection, organization_id: int, incident_id: int, most: int) -> None:
+    """Deletes up to `most` of the oldest entries of an incident's log, with their replies and messages."""
+    tx.exec_driver_sql(
+        "DELETE FROM incident_activity WHERE organization_id = %(organization_id)s AND id = ANY(ARRAY("
+        "SELECT a.id FROM incident_activity a WHERE a.organization_id = %(organization_id)s"
+        " AND a.incident_id = %(incident_id)s ORDER BY a.id LIMIT %(most)s))",
+        {"organization_id": organization_id, "incident_id": incident_id, "most": most},
+    )
+
+
 def delete_incidents(tx: Connection, organization_id: int, incident_ids: Sequence[int]) -> None:
     """Deletes incidents with all that belongs to them: also offers and messages of storms that were about them alone.
 

@@ -191,6 +191,30 @@ def test_every_batch_counts_once_however_often_it_is_cut_off(
         assert scalars(world, "SELECT count(*) FROM audit_entry WHERE action <> 'data.retention'") == [0]
 
 
+def test_a_batch_has_no_more_of_the_logs_than_it_removes_quickly(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever uses an incident meanwhile waits for the batch, and each entry has replies and messages."""
+    world.apply(KEEPS)
+    close(world, "One", "Two", "Three")
+    for _ in range(9):
+        world.ask(world.ben, "comment 2 still looking")
+    world.rest()
+    of_logs = "SELECT count(*) FROM incident_activity GROUP BY incident_id ORDER BY incident_id"
+    first, second, third = scalars(world, of_logs)
+    monkeypatch.setattr(retention, "LOG_ENTRIES_AT_ONCE", first + third - 1)
+    transactions = []
+
+    def count(_removed: int) -> None:
+        transactions.append(sum(scalars(world, of_logs)))
+
+    with later(world, MONTHS):
+        now = world.store.clock.now()
+        assert remove_old(world.store, organization_id(world), now, BY_ITSELF, tick=count).incidents == 3
+    # The first alone, a part of the second, and what is left.
+    assert transactions[:3] == [second + third, second + third - (first + third - 1), 0]
+    log = "SELECT (before ->> 'incidents')::int FROM audit_entry WHERE action = 'data.retention' ORDER BY id"
+    assert scalars(world, log) == [1, 2]
+
+
 def test_several_processes_remove_everything_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.apply(KEEPS)
     monkeypatch.setattr(retention, "INCIDENTS_AT_ONCE", 2)
