@@ -83,9 +83,10 @@ def take_all(tx: Connection, access: Access, post_id: int, now: datetime) -> Tak
 
     Raises NotCalled.
     """
-    taken = over = left = silenced = 0
+    taken = over = silenced = 0
     others: dict[str, int] = {}
-    for one in sorted(list_called(tx, access, post_id), key=lambda one: (-int(one.status), one.incident_id)):
+    unowned: list[CalledIncident] = []
+    for one in list_called(tx, access, post_id):
         if one.status is Status.CLOSED:
             over += 1
         elif one.owner is not None:
@@ -93,16 +94,18 @@ def take_all(tx: Connection, access: Access, post_id: int, now: datetime) -> Tak
                 others[one.owner] = others.get(one.owner, 0) + 1
         elif one.silenced:
             silenced += 1
-        elif taken >= MOST_TAKEN:
-            left += 1
         else:
-            try:
-                result = ownership.take(tx, access, one.identifier, now)
-            except (NotFound, AlreadyClosed):
-                over += 1
-                continue
-            if result.changed:
-                taken += 1
-            elif result.before is not None:
-                others[result.before.name] = others.get(result.before.name, 0) + 1
+            unowned.append(one)
+    chosen = sorted(unowned, key=lambda one: (-int(one.status), one.incident_id))[:MOST_TAKEN]
+    for one in sorted(chosen, key=lambda one: one.incident_id):  # as everybody does who locks several
+        try:
+            result = ownership.take(tx, access, one.identifier, now)
+        except (NotFound, AlreadyClosed):
+            over += 1
+            continue
+        if result.changed:
+            taken += 1
+        elif result.before is not None:
+            others[result.before.name] = others.get(result.before.name, 0) + 1
+    left = len(unowned) - len(chosen)
     return Taken(taken, others, over, left, silenced)

@@ -550,6 +550,25 @@ def test_calls_for_folded_incidents_are_one_message_in_the_thread_of_their_storm
     world.ben.wait_for_message(containing="You own 11 incidents now. 1 silenced incident was left out.")
 
 
+def test_take_all_locks_incidents_by_their_ids_as_others_do(world: World, oncall: UserGroup) -> None:  # noqa: ARG001 - Ben is called
+    rules = ("{severity: critical, who: oncall, after: 0m}", "{severity: warning, who: oncall, after: 0m}")
+    world.apply(with_calls(f"[{', '.join(rules)}]"))
+    world.bot.calls.stop(10)
+    world.declare("Payments are slow", by=world.dan, options="warning project:checkout")
+    world.declare("Payments fail", by=world.dan, options="critical project:checkout")
+    make_calls(world)
+    (message,) = calls_of(world.ben)
+    lock = "SELECT FROM incident WHERE identifier = %(n)s FOR NO KEY UPDATE"
+    with ThreadPoolExecutor(1) as threads:
+        with world.store.write() as other:
+            other.exec_driver_sql(lock, {"n": 1})
+            pressed = threads.submit(world.ben.press, message, "Take all")
+            world.wait_for_blocked()
+            other.exec_driver_sql(lock, {"n": 2})
+        pressed.result()
+    world.ben.wait_for_message(containing="You own 2 incidents now.")
+
+
 def test_a_call_that_fails_keeps_nobody_else_from_being_called(night: World) -> None:
     night.bot.calls.stop(PATIENCE_S)
     night.declare("Payments fail", by=night.dan, options="warning project:checkout")
