@@ -8,12 +8,15 @@ advances the time. So `now` needs no round trip, and works while the database ca
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from storage.errors import Contended, DatabaseAway
+
+_log = logging.getLogger(__name__)
 
 READ_EVERY_S = 10.0
 STOP_S = 1.0  # how long `stop` waits for a reading in progress
@@ -76,5 +79,8 @@ class Clock:
 
     def _run(self) -> None:
         while not self._stopping.wait(READ_EVERY_S):
-            with contextlib.suppress(DatabaseAway, Contended):
-                self.read()
+            try:
+                with contextlib.suppress(DatabaseAway, Contended):
+                    self.read()
+            except Exception:  # without readings, nobody would notice that the database's clock was set
+                _log.exception("the database's time could not be read")

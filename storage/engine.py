@@ -141,8 +141,8 @@ class Store:
         self.pooling = pooling
         self._watchdog = ConnectionWatchdog((reading, writing), hung_after_s) if hung_after_s else None
         self.clock = clock or Clock()  # the time, for all rules that depend on it
-        self._started_clock = self.clock.start(self._read_database_time)
         event.listen(reading, "connect", self._adjust_clock)
+        self._started_clock = self.clock.start(self._read_database_time)  # connects on a thread: no listener may follow
         # Called after each commit that left work to others, with what it is. The callback must not block.
         self.on_work: Callable[[Work], None] = lambda _work: None
 

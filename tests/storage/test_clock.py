@@ -95,6 +95,26 @@ def test_it_is_read_again_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
     assert clock.now().year == 2040
 
 
+def test_an_unexpected_error_is_logged_and_the_time_is_read_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(clocks, "READ_EVERY_S", 0.001)
+    errors = iter([RuntimeError("not expected")])
+
+    def ask() -> datetime:
+        for error in errors:
+            raise error
+        clock._stopping.set()
+        return datetime(2040, 1, 1, tzinfo=UTC)
+
+    clock = Clock()
+    assert clock.start(ask)
+    assert clock._thread is not None
+    clock._thread.join()
+    assert clock.now().year == 2040
+    assert caplog.text.count("RuntimeError: not expected") == 1
+
+
 def test_the_stores_of_a_process_share_it(store: Store) -> None:
     other = Store.open(store.url, clock=store.clock)
     store.clock.offset += YEAR
