@@ -122,21 +122,31 @@ def hold_incidents(
     return [row[0] for row in _HOLD_INCIDENTS.rows(tx, given)]
 
 
-_TYPES = {"organization_id": "bigint", "id": "bigint", "after": "bigint", "now": "timestamptz", "logs": "boolean"}
+_TYPES = {
+    **dict.fromkeys(("organization_id", "id", "after"), "bigint"),
+    "now": "timestamptz",
+    "logs": "boolean",
+    "source": "text",
+    "keys": "text[]",
+}
 
 
-@cache
-def _build_hold_batch(most: int, *, of_alerts: bool) -> PreparedStatement:
-    """Builds the statement for so many incidents: one for any number would be planned for a tenth of all.
+def _build_candidates(most: int, *, of_alerts: bool) -> str:
+    """Builds the statement that finds so many open incidents: one for any number would be planned for a tenth of all.
 
     A silence of certain alerts finds them in an index; another one is compared with what is open.
     """
     named = "AND i.source = %(source)s AND i.alert_key = ANY(%(keys)s)" if of_alerts else ""
-    candidates = f"""
+    return f"""
 SELECT i.id FROM incident i WHERE i.organization_id = %(organization_id)s AND i.status <> 2 AND i.id > %(after)s {named}
 ORDER BY i.id LIMIT {most}
 """  # noqa: S608 - composed of constants
-    hold = _build_hold(candidates, "s.organization_id = %(organization_id)s AND s.id = %(id)s")
+
+
+@cache
+def _build_hold_batch(most: int, *, of_alerts: bool) -> PreparedStatement:
+    only = "s.organization_id = %(organization_id)s AND s.id = %(id)s"
+    hold = _build_hold(_build_candidates(most, of_alerts=of_alerts), only)
     # Whether the silence holds an incident is as it was before.
     return PreparedStatement(
         f"""{hold}
@@ -144,14 +154,32 @@ SELECT c.id, held.id IS NOT NULL, i.silence_id IS NOT DISTINCT FROM %(id)s
 FROM candidates c JOIN incident i ON i.organization_id = %(organization_id)s AND i.id = c.id
 LEFT JOIN held ON held.id = c.id ORDER BY c.id
 """,  # noqa: S608 - composed of constants
-        {**_TYPES, "source": "text", "keys": "text[]"} if of_alerts else _TYPES,
+        _TYPES,
+    )
+
+
+@cache
+def _build_lock_batch(most: int, *, of_alerts: bool) -> PreparedStatement:
+    return PreparedStatement(
+        f"""
+WITH candidates AS MATERIALIZED ({_build_candidates(most, of_alerts=of_alerts)}), matched AS MATERIALIZED (
+  SELECT i.id FROM {_FROM_BOTH} JOIN candidates c ON c.id = i.id
+  WHERE s.organization_id = %(organization_id)s AND s.id = %(id)s AND {_MATCHES}
+)
+SELECT FROM incident i JOIN matched ON matched.id = i.id WHERE i.organization_id = %(organization_id)s
+ORDER BY i.id FOR NO KEY UPDATE OF i
+""",  # noqa: S608 - composed of constants
+        _TYPES,
     )
 
 
 _ALERTS = (
-    "SELECT coalesce(matchers ->> 'source', ''),"
-    " CASE WHEN member_id IS NULL THEN alertmanager_keys WHEN matchers ? 'key' THEN ARRAY[matchers ->> 'key'] END"
-    " FROM silence WHERE organization_id = %(organization_id)s AND id = %(id)s"
+    "SELECT coalesce(s.matchers ->> 'source', ''),"
+    " CASE WHEN s.member_id IS NULL THEN s.alertmanager_keys"
+    "      WHEN s.matchers ? 'key' THEN ARRAY[s.matchers ->> 'key'] END,"
+    " EXISTS (SELECT FROM silence o WHERE o.organization_id = s.organization_id AND o.date_ended IS NULL"
+    "         AND (o.ends, o.id) > (s.ends, s.id))"
+    " FROM silence s WHERE s.organization_id = %(organization_id)s AND s.id = %(id)s"
 )
 
 
@@ -163,10 +191,13 @@ def hold_batch(
     Returns all that were compared with it: fewer if no others are left.
     """
     given: dict[str, Any] = {"organization_id": organization_id, "id": silence_id}
-    source, keys = tx.exec_driver_sql(_ALERTS, given).one()
+    source, keys, is_shorter = tx.exec_driver_sql(_ALERTS, given).one()
     given |= {"after": after, "now": now, "logs": True}
     if keys is not None:
         given |= {"source": source, "keys": list(keys)}
+    if is_shorter:
+        # Whoever ends a longer one right now does not know of this silence yet. The next statement sees that end.
+        _build_lock_batch(BATCH, of_alerts=keys is not None).execute(tx, given)
     statement = _build_hold_batch(BATCH, of_alerts=keys is not None)
     return [MatchedIncident(*row) for row in statement.rows(tx, given)]
 

@@ -163,8 +163,15 @@ EXEMPT = {
     "post_kinds.build_post": "builds a value from a row that was read",
     "subscriptions._SUBSCRIBE": _FOLLOWS,
     "silence_holding._DESCRIBED": "describes the alert of an incident for the statements below",
-    "silence_holding._build_hold": "finds the incidents by _MATCHES, which has the rule",
-    "silence_holding._build_hold_batch": "finds the incidents by _MATCHES, which has the rule",
+    **dict.fromkeys(
+        (
+            "silence_holding._build_candidates",
+            "silence_holding._build_hold",
+            "silence_holding._build_hold_batch",
+            "silence_holding._build_lock_batch",
+        ),
+        "finds the incidents by _MATCHES, which has the rule",
+    ),
     "silence_holding._FROM_BOTH": "names who silences what, for _MATCHES, which has the rule",
     "silences.FROM": "the title for the statements below, which ask for the projects of the silence",
     "silences._ENDS": "is given the incidents of a list, which the rule let through",

@@ -13,7 +13,7 @@ import pytest
 from bot.digests.silence_ends import end_blind, end_due
 from bot.incidents.alerts import Alert, take
 from bot.incidents.silence_times import LONGEST
-from bot.incidents.silences import hold_matching
+from bot.incidents.silences import end_followed, hold_matching
 from bot.intake.tokens import Source
 from sandbox import Form, Person
 from storage.queries.outbox import redraw_cards
@@ -159,6 +159,20 @@ def test_a_longer_silence_is_in_the_log_and_its_early_end_leaves_the_shorter_one
     assert "Silenced until" not in world.seen_by(world.ada, 1)
     changes = ["Ben Tal changed how long"] * 2
     assert log(world) == ["Ada Obi silenced its", *changes, "The silence ended"]
+
+
+def test_a_shorter_silence_that_is_made_while_the_longer_one_ends_holds(world: World, deliver: Deliver) -> None:
+    deliver(Source.EVENTS, alert("db"))
+    longer = silence(world, world.ada, "1 3h")
+    world.rest()
+    with ThreadPoolExecutor(1) as threads:
+        with world.store.write() as ending:
+            (organization_id,) = ending.exec_driver_sql("SELECT organization_id FROM silence").one()
+            assert end_followed(ending, organization_id, longer, world.store.clock.now()) is not None
+            made = threads.submit(world.ask, world.ben, "silence 1 1h")
+            world.wait_for_blocked()
+        assert "keeps" not in made.result().text
+    assert "Silenced until" in world.seen_by(world.ada, 1)
 
 
 def test_a_silence_and_delivery_do_not_wait_for_each_other(world: World, deliver: Deliver) -> None:
