@@ -283,8 +283,10 @@ class Router:
         except Refusal as refusal:
             return self._refuse(refusal, what, typed), "refused"
         except PartlyDone as error:
-            log.warning("a change was made in part", what=what, exc_info=error.__cause__)
-            message, result = answers.render_refusal(error.sentence, command=command), "partly_done"
+            _, why = self._guarded(error.raise_error, what, None)  # is logged as in any other request
+            log.warning("a change was made in part", what=what, why=why)
+            error_id = f" Error ID: {get_request_id()}." if why == "error" else ""
+            message, result = answers.render_refusal(f"{error.sentence}{error_id}", command=command), "partly_done"
         except NoAnswerInTime:
             log.warning("a statement took longer than its time-out", what=what)
             message, result = answers.render_no_answer_in_time(typed, command), "no_answer_in_time"

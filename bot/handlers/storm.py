@@ -43,7 +43,7 @@ def handle_take_press(context: Context, request: Press) -> Response:
         except Exception as error:
             if not taken.taken:
                 raise
-            raise PartlyDone(messages.render_taken_so_far(taken)) from error
+            raise PartlyDone(messages.render_taken_so_far(taken), error) from error
     return Answer(messages.render_taken(taken, storm_id))
 
 
@@ -58,7 +58,7 @@ def handle_split_press(context: Context, request: Press) -> Response:
         except Exception as error:
             if not split.number:
                 raise
-            raise PartlyDone(messages.render_split_so_far(split)) from error
+            raise PartlyDone(messages.render_split_so_far(split), error) from error
     return Answer(messages.render_split(split))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import NoReturn
 
 from bot.incidents.plain_text import disable_formatting
 
@@ -18,12 +19,17 @@ class Refusal(Exception):
 class PartlyDone(Exception):
     """A change that takes several transactions failed after one that changed something.
 
-    `sentence` says what was done, and how to go on, in plain text. The cause is the error.
+    `sentence` says what was done, and how to go on, in plain text. `error` is why the rest was not done.
     """
 
-    def __init__(self, sentence: str) -> None:
+    def __init__(self, sentence: str, error: Exception) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.error = error
+
+    def raise_error(self) -> NoReturn:
+        """Raises `error`."""
+        raise self.error
 
 
 class NotFound(Refusal):

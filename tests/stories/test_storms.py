@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Connection
+from structlog.testing import capture_logs
 
 from bot.incidents import storm_actions
 from bot.incidents.access import Access
@@ -305,24 +306,33 @@ def test_what_a_storm_takes_in_between_the_batches_of_a_split_gets_its_card_too(
 
 
 @pytest.mark.parametrize(
-    ("label", "rule", "partly", "whole"),
+    ("label", "rule", "error", "partly", "whole"),
     [
         (
             "Take all",
             "take_some",
+            Contended(),
             "You own 4 incidents of this storm now, but I could not take the others. Press Take all again to go on.",
             "You own 8 more incidents of this storm now.",
         ),
         (
             "Split",
             "split_some",
+            RuntimeError("a defect"),
             "4 open incidents get their own cards, but I could not give the others theirs. Press Split again to go on.",
             "3 open incidents get their own cards",
         ),
     ],
 )
 def test_after_a_batch_that_fails_the_answer_says_what_was_done_and_pressing_again_goes_on(
-    world: World, deliver: Deliver, monkeypatch: pytest.MonkeyPatch, label: str, rule: str, partly: str, whole: str
+    world: World,
+    deliver: Deliver,
+    monkeypatch: pytest.MonkeyPatch,
+    label: str,
+    rule: str,
+    error: Exception,
+    partly: str,
+    whole: str,
 ) -> None:
     monkeypatch.setattr(storm_actions, "BATCH", 2)
     deliver(Source.EVENTS, alerts(1, 12))
@@ -333,14 +343,18 @@ def test_after_a_batch_that_fails_the_answer_says_what_was_done_and_pressing_aga
     def fail(*given: Any, **more: Any) -> Any:
         done = do(*given, **more)
         if next(calls) == 2:
-            raise Contended
+            raise error
         return done
 
-    with monkeypatch.context() as failing:
+    with monkeypatch.context() as failing, capture_logs() as logged:
         failing.setattr(storm_actions, rule, fail)
         world.ada.press(storm, label)
         answer = world.ada.wait_for_message(world.cast.checkout, containing="again to go on.")
         assert partly in answer.text
+    # What nobody expected is in the log as an error, and the person gets its id, as for every other request.
+    defects = [line["request_id"] for line in logged if line["log_level"] == "error"]
+    assert re.findall(r"Error ID: (\w+)\.", answer.text) == defects
+    assert len(defects) == isinstance(error, RuntimeError)
     world.rest()
     world.ada.press(wait_for_storm(world, "12 new incidents"), label)
     world.ada.wait_for_message(world.cast.checkout, containing=whole)
