@@ -15,12 +15,13 @@ def test_everything_that_has_arrived_is_answered_before_it_goes(world: World) ->
     world.declare("Payments fail")
     world.rest()
     assert world.bot.socket is not None
-    connections, arrived = world.bot.socket.connections, []
+    connections, arrived = world.bot.socket.connections, list[Message]()
     take = connections._on_message
 
     def taken(socket: WebSocket, message: Message) -> None:
         take(socket, message)
-        arrived.append(message)
+        if message["type"] == "slash_commands":  # events come again that were on their way over the old connection
+            arrived.append(message)
 
     connections._on_message = taken
     world.slack.drop_sockets()  # the next one is read this way
