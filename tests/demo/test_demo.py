@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
@@ -80,6 +81,16 @@ class Running:
         body = {"command": "/incident", "text": words, "channel": "C0001"}
         answer = httpx.post(f"{self.address}/sandbox/people/{person}/command", json=body).raise_for_status().json()
         return str(answer["message"]["text"])
+
+    def see(self, words: str, containing: str, person: str = "U0001") -> None:
+        """Asks until the answer is there: this bot has the deadlines of production, which a busy machine may miss."""
+
+        def is_answered() -> bool:
+            with contextlib.suppress(httpx.HTTPStatusError):
+                return containing in self.ask(words, person)
+            return False
+
+        self.wait_for(is_answered)
 
     def steps(self) -> dict[str, bool]:
         """The steps of the guided path, and which are done."""
@@ -168,14 +179,14 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     assert max(len(line) for line in demo.said.splitlines() if str(tmp_path) not in line) <= 80
 
     assert "<!doctype html>" in httpx.get(demo.address).text
-    assert "Suggestions are slower" in demo.ask("list")
+    demo.see("list", "Suggestions are slower")
     assert any("One order in five" in text for text in demo.messages("C0001"))
     number = demo.incident
     assert number > 20, "two weeks of incidents came before it"
-    assert "Card payments are slow in Spain" in demo.ask("view 1")
-    assert "Sending Spanish traffic to the other one" in demo.ask("activity 1")
-    assert "38% of the queries from outside fail" in demo.ask("view 5")
-    demo.wait_for(lambda: f"#{number} Checkout answers 502" in demo.ask("list"))
+    demo.see("view 1", "Card payments are slow in Spain")
+    demo.see("activity 1", "Sending Spanish traffic to the other one")
+    demo.see("view 5", "38% of the queries from outside fail")
+    demo.see("list", f"#{number} Checkout answers 502")
     demo.wait_for(lambda: any("can you help me with this?" in text for text in demo.messages("D0001")))
 
     # The lines for those without a browser, as they are printed.
@@ -186,14 +197,14 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     assert [answer.is_success for answer in read] == [True] * 5, [answer.text for answer in read]
     assert f"#{number} Checkout answers 502" in read[0].text
     assert not read[0].text.startswith("{")
-    assert "Resolved" in demo.ask(f"view {number}")
-    demo.wait_for(lambda: "Mine" in demo.ask("list"))
+    demo.see(f"view {number}", "Resolved")
+    demo.see("list", "Mine")
     demo.wait_for(lambda: any(f"#{number}" in text and "Resolved" in text for text in demo.messages("C0001")))
 
     assert not demo.steps()["See what your team sees"], "what Ben did to begin with is none of it"
 
     # A step of the guided path ticks once, and stays so; both halves of who sees what are there.
-    assert f"#{number} Checkout answers 502" in demo.ask(f"view {number}", person="U0002")
+    demo.see(f"view {number}", f"#{number} Checkout answers 502", person="U0002")
     assert "Checkout answers 502" not in demo.ask(f"view {number}", person="U0003")
     done = {"Acknowledge it", "Comment, and bring your team in", "Resolve it"}
     done |= {"See what your team sees", "See what others do not see"}
@@ -208,14 +219,14 @@ def test_the_demo(start: Callable[..., Running], tmp_path: Path) -> None:
     # The clock of the workspace takes the bot's with it, and stays where it is.
     demo.ask("declare critical Nobody looks")
     httpx.post(f"{demo.address}/sandbox/clock/advance", json={"seconds": 3 * 3600}).raise_for_status()
-    demo.wait_for(lambda: "3 h" in demo.ask("list critical"))
+    demo.see("list critical", "3 h")
     assert demo.stop(signal.SIGINT) == 0
 
     demo = start("--port", "0")
     assert {title for title, ticked in demo.steps().items() if ticked} >= done | {"Break Slack"}
-    assert "3 h" in demo.ask("list critical")
+    demo.see("list critical", "3 h")
     assert any("One order in five" in text for text in demo.messages("C0001"))
-    assert f"#{number} Checkout answers 502" in demo.ask(f"view {number}")
+    demo.see(f"view {number}", f"#{number} Checkout answers 502")
     assert any("Slack is broken" in text for text in demo.messages("C0001"))
     demo.wait_for(lambda: f"    token={token[1]}\n" in demo.said)
     assert demo.stop() == 0
