@@ -157,7 +157,7 @@ def test_a_bad_setting_is_named_once_and_leaves_no_process(
         given["SLACK_API_URL"] = slack.api_url
         for name, of_setting in given.items():
             monkeypatch.setenv(name, str(taken.getsockname()[1]) if of_setting == "in use" else of_setting)
-        assert main(["serve", "--workers", "2"]) == 2
+        assert main(["serve", "--role", "web", "--workers", "2"]) == 2
     lines = capfd.readouterr().err.splitlines()
     logged = [json.loads(line) for line in lines if line.startswith("{")]
     [said] = [line for line in lines if not line.startswith("{")]
