@@ -39,20 +39,24 @@ def expressions() -> Iterator[tuple[str, re.Pattern[str], str]]:
     """Each expression in the code: where it stands, itself, and how it is used."""
     for room in ROOMS:
         for path in sorted(room.rglob("*.py")):
-            tree = ast.parse(path.read_text("utf-8"))
+            source = path.read_text("utf-8")
+            if not re.search(r"\bre\.", source):
+                continue
+            tree = ast.parse(source)
+            nodes = list(ast.walk(tree))
             file = str(path.relative_to(room))
             named = {
                 node.value: node.targets[0].id
-                for node in ast.walk(tree)
+                for node in nodes
                 if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
             }
-            for node in ast.walk(tree):
+            for node in nodes:
                 if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                     continue
                 if not (isinstance(node.func.value, ast.Name) and node.func.value.id == "re" and node.args):
                     continue
                 if node.func.attr == "compile":
-                    used = re.findall(rf"\b{named[node]}\.(\w+)", ast.unparse(tree)) if node in named else []
+                    used = re.findall(rf"\b{named[node]}\.(\w+)", source) if node in named else []
                     how = used[0] if len(set(used)) == 1 and named[node].startswith("_") else ANYWHERE
                 elif node.func.attr in METHODS:
                     how = node.func.attr
