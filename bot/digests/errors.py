@@ -9,6 +9,16 @@ class NotDigestOwner(Refusal):
     """Somebody else owns the digest, and the caller may not manage it."""
 
 
+class DigestChanged(Refusal):
+    """Somebody has changed the digest since the caller began to edit it. `by` is None where nobody knows who."""
+
+    def __init__(self, digest_id: int, by: str | None) -> None:
+        super().__init__(
+            f"{by or 'Somebody'} changed digest {digest_id} while you were editing it, so your changes were not saved."
+            " Copy what you need, close this form and press Edit again."
+        )
+
+
 class NoSuchDigest(Refusal):
     """There is no such digest, or it belongs to another organization."""
 

@@ -8,9 +8,10 @@ changes when it is sent, or how it looks, does not.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,16 +21,18 @@ from sqlalchemy import Connection
 from bot.digests import content
 from bot.digests.content import FIRST_NEWS_PERIOD, AccessLost, IncidentsSwitchedOff
 from bot.digests.drafts import Draft, with_usage
-from bot.digests.errors import MayNotChangeDigest, MayNotManageDigests, NoSuchDigest, NotDigestOwner
+from bot.digests.errors import DigestChanged, MayNotChangeDigest, MayNotManageDigests, NoSuchDigest, NotDigestOwner
 from bot.digests.schedule import Schedule, parse_cron
 from bot.digests.summary import summarize
 from bot.incidents import audit, filters, search
 from bot.incidents.access import Access
 from bot.incidents.errors import InvalidInput, Refusal
 from bot.incidents.filters import ListQuery
+from bot.incidents.words import shorten
 from bot.messages.digest_answers import render_taken_over
-from storage.audit_rows import AuditAction
+from storage.audit_rows import AuditAction, AuditOrigin
 from storage.digest_rows import DigestRow, Fire, History
+from storage.queries import audit as audit_entries
 from storage.queries import digest_fires, directory, outbox
 from storage.queries import digests as queries
 from storage.values import PostKind, Urgency
@@ -37,6 +40,7 @@ from storage.values import PostKind, Urgency
 # Messages of one digest in one channel on one day. More are allowed, with a warning.
 SENSIBLE_PER_DAY = 24
 NEXT_TIMES_SHOWN = 3
+_EDITED_WITHIN = timedelta(days=1)  # a form that was open for longer does not say who changed the digest
 _ACTIONS = (AuditAction.DIGEST_ADD, AuditAction.DIGEST_CHANGE, AuditAction.DIGEST_REMOVE)
 
 
@@ -85,6 +89,25 @@ def create_digest(
         },
     )
     return _record(tx, access, None, get_digest(tx, access, digest_id), now)
+
+
+def build_version(digest: DigestRow) -> str:
+    """Short text that differs when something differs that stands in the form of a digest."""
+    values = (digest.channel_id, digest.cron, digest.zone, digest.filters, digest.skip_empty, digest.picture)
+    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
+
+
+def check_version(connection: Connection, digest: DigestRow, seen: str, now: datetime) -> None:
+    """Raises DigestChanged unless `seen` is what `build_version` returned when the caller began to edit the digest."""
+    if seen == build_version(digest):
+        return
+    subjects = [str(digest.id), *([digest.name] if digest.name else [])]
+    found = audit_entries.find_latest(
+        connection, digest.organization_id, AuditAction.DIGEST_CHANGE, subjects, now - _EDITED_WITHIN
+    )
+    origin, actor = found or (None, None)
+    by = "The organization file" if origin == AuditOrigin.FILE else actor
+    raise DigestChanged(digest.id, None if by is None else shorten(by))
 
 
 def change_digest(

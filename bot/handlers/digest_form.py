@@ -9,6 +9,7 @@ from typing import TypeVar
 from bot.digests import content, drafts, schedule_text, service, zones
 from bot.digests.content import FIRST_NEWS_PERIOD
 from bot.digests.drafts import Draft
+from bot.digests.errors import DigestChanged
 from bot.digests.schedule import USAGE as ADD_USAGE
 from bot.digests.schedule import parse_cron
 from bot.digests.summary import summarize
@@ -72,7 +73,7 @@ def open_existing(context: Context, digest: DigestRow, request: Command | Press)
         form.render_form(
             f"Digest {digest.id}",
             "Save",
-            Origin(d=digest.id, r=request.response_url, **where).to_metadata(),
+            Origin(d=digest.id, v=service.build_version(digest), r=request.response_url, **where).to_metadata(),
             channel_id=digest.channel_id,
             schedule=spoken if speakable else digest.cron,
             zone=digest.zone,
@@ -143,11 +144,28 @@ def handle_submission(context: Context, request: Submission) -> Response:
     except Refusal as refusal:
         return FormErrors({form.CHANNEL: refusal.sentence})
     notes = build_notes(context, draft, channel)
-    user_id = request.person.user_id
+    try:
+        return _save(context, request, filled, changed, channel, notes)
+    except DigestChanged as refusal:
+        return FormErrors({form.CHANNEL: refusal.sentence})
+
+
+def _save(
+    context: Context,
+    request: Submission,
+    filled: _FormValues,
+    changed: DigestRow | None,
+    channel: Channel,
+    notes: Notes,
+) -> Response:
+    """Stores a new digest, or the one that is changed. Raises DigestChanged, and Refusal as the rules of digests do."""
+    draft, user_id = filled.draft, request.person.user_id
     with context.write(once=request.key) as tx:
         if changed:
             # Looked at again under its lock: it may have become somebody else's meanwhile.
             digest = service.get_manageable_digest(tx, context.access, changed.id, context.now, here=None, lock=True)
+            if "v" in request.origin:  # a form of an earlier version has none
+                service.check_version(tx, digest, str(request.origin["v"]), context.now)
             digest = service.change_digest(tx, context.access, user_id, digest, channel.id, draft, context.now)
         else:
             digest = service.create_digest(tx, context.access, user_id, channel.id, draft, context.now)

@@ -102,6 +102,20 @@ def list_entries(
     return entries[:most], len(entries) > most
 
 
+def find_latest(
+    connection: Connection, organization_id: int, action: AuditAction, subjects: Collection[str], since: datetime
+) -> tuple[str, str | None] | None:
+    """Returns origin and actor of the latest entry of an action on one of these subjects, not older than `since`."""
+    row = connection.exec_driver_sql(
+        "SELECT e.origin, coalesce(m.name, e.actor) FROM audit_entry e"
+        " LEFT JOIN member m ON m.organization_id = e.organization_id AND m.id = e.member_id"
+        " WHERE e.organization_id = %(organization_id)s AND e.date_added >= %(since)s AND e.action = %(action)s"
+        " AND e.subject = ANY(%(subjects)s) ORDER BY e.date_added DESC, e.id DESC LIMIT 1",
+        {"organization_id": organization_id, "since": since, "action": action, "subjects": list(subjects)},
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
 def _get_names(connection: Connection, organization_id: int, ids: Collection[int]) -> dict[int, str]:
     if not ids:
         return {}

@@ -523,6 +523,26 @@ def test_a_filter_that_means_nothing_any_more_is_refused_at_its_field(world: Wor
     assert "There is no project “checkout”" in world.ada.wait_for_form("Tocsin").text
 
 
+def test_who_edits_an_older_version_overwrites_nothing(world: World) -> None:
+    made, _ = add(world, '"hourly" picture:no')
+    forms: list[Any] = []
+    for person in (world.ada, world.dan):
+        world.ask(person, f"digest edit {made}")
+        forms.append(person.wait_for_form(f"Digest {made}").fill("When", f"every day at {len(forms) + 1} pm"))
+    world.ask(world.ada, f"digest pause {made}")  # changes nothing that stands in the form
+    assert forms[1].submit().closed
+    world.dan.wait_for_message(world.cast.checkout, containing=f"You changed digest {made}.")
+    refused = forms[0].submit()
+    assert f"Dan Wu changed digest {made} while you were editing it" in refused.errors["Channel"]
+    assert forms[0].value("When") == "every day at 1 pm"
+    assert "Every day at 2:00 PM" in world.ask(world.ada, "digest list").text
+    forms[0].close()
+    world.ask(world.ada, f"digest edit {made}")
+    again = world.ada.wait_for_form(f"Digest {made}")
+    assert again.value("When") == "every day at 2:00 PM"
+    assert again.fill("When", "every day at 1 pm").submit().closed
+
+
 def test_filters_find_an_owner_who_has_never_used_the_bot(world: World) -> None:
     digest_id, _ = add(world, f'"hourly" owner:{world.ben.mention}')
     world.ask(world.ada, f"digest edit {digest_id}")
