@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -31,17 +32,17 @@ class Migrated(NamedTuple):
 
 
 @contextmanager
-def open_database(settings: Settings) -> Iterator[URL]:
+def open_database(settings: Settings, cancelled: threading.Event | None = None) -> Iterator[URL]:
     """The URL of the database. Without DATABASE_URL, the embedded server runs until the block ends.
 
-    Raises EmbeddedPostgresError.
+    Raises EmbeddedPostgresError, and StartCancelled if `cancelled` is set while the server starts.
     """
     if settings.database_url is not None:
         yield settings.database_url
         return
     from storage.embedded import EmbeddedPostgres  # not loaded where DATABASE_URL is set
 
-    with EmbeddedPostgres(settings.data_dir) as url:
+    with EmbeddedPostgres(settings.data_dir, cancelled=cancelled) as url:
         yield normalise_url(url)
 
 

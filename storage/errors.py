@@ -48,6 +48,10 @@ class EmbeddedPostgresError(Exception):
     """The embedded PostgreSQL cannot run. The text tells the person who started the bot why, and what to do."""
 
 
+class StartCancelled(Exception):
+    """The embedded PostgreSQL was told to stop while it started. The next start goes on where this one was."""
+
+
 MOVING = "TCM01"  # the SQLSTATE of `refuse_while_moved`, a function of the database
 # psycopg2 derives these from InternalError, not from OperationalError.
 _ENDED_BY_SERVER = errors.IdleInTransactionSessionTimeout | errors.TransactionTimeout

@@ -25,6 +25,7 @@ from bot.settings import Role, Settings, SettingsError
 from bot.stopping import stop_on_signals
 from bot.trace_export import TraceExport
 from storage.clock import Clock
+from storage.errors import StartCancelled
 
 _DEMO_HINT = f"To try the bot without Slack: {PROGRAM} demo"
 
@@ -80,16 +81,21 @@ def _serve(role: Role, workers: int, member: Member | None, *, while_stdin_open:
         traces = TraceExport(settings, role.value)
         try:
             if workers > 1:
-                with open_database(settings) as url:
+                with open_database(settings, stop) as url:
                     return supervisor.supervise(settings, _share_database(settings, url), role, workers, stop)
             # Most of the program is loaded while the embedded database starts.
             loading = threading.Thread(target=load, args=["bot.serving"], name="loading", daemon=True)
             loading.start()
-            with open_database(settings) as url:
-                loading.join()
-                from bot.serving import serve as run
+            try:
+                with open_database(settings, stop) as url:
+                    loading.join()
+                    from bot.serving import serve as run
 
-                return run(settings, url, role, clock, stop, member)
+                    return run(settings, url, role, clock, stop, member)
+            finally:
+                loading.join()
+        except StartCancelled:
+            return 0
         finally:
             traces.stop()
             reports.stop()

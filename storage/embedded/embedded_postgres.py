@@ -17,9 +17,10 @@ from storage.embedded.errors import build_os_error
 from storage.embedded.homes import ServerHome, resolve_home
 from storage.embedded.lock import try_lock
 from storage.embedded.server import START_S, Server, build_url, prepare_role
-from storage.errors import EmbeddedPostgresError
+from storage.errors import EmbeddedPostgresError, StartCancelled
 
 SHARER_POLL_S = 0.2  # how often a sharer checks whether the owner is gone
+_CANCELLED_POLL_S = 0.1
 RETRY_S = 2.0  # between attempts to restart a server
 
 _log = logging.getLogger(__name__)
@@ -38,15 +39,24 @@ class EmbeddedPostgres:
     a signal handler.
     """
 
-    def __init__(self, data_dir: Path, *, bin_dir: Path | None = None, durable: bool = True) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        bin_dir: Path | None = None,
+        durable: bool = True,
+        cancelled: threading.Event | None = None,
+    ) -> None:
         """Prepare a server, without starting it.
 
         `bin_dir` is the folder of PostgreSQL's programs; the default is the environment's PG_BIN, or else the wheel.
-        `durable=False` is for tests only: it is faster, but a crash of the machine loses the data.
+        `durable=False` is for tests only: it is faster, but a crash of the machine loses the data. `start` ends with
+        StartCancelled once `cancelled` is set.
         """
         self.data_dir = data_dir
         self._bin_dir = bin_dir
         self._durable = durable
+        self._cancelled = cancelled or threading.Event()
         self._thread: threading.Thread | None = None
         self._url = ""
         self._is_owner = False
@@ -59,8 +69,10 @@ class EmbeddedPostgres:
     def start(self) -> str:
         """Start the server, or find it running. Returns the SQLAlchemy URL of its database `tocsin`, with a plain role.
 
-        Raises EmbeddedPostgresError, whose text is for the person who started the bot.
+        Raises EmbeddedPostgresError, whose text is for the person who started the bot, and StartCancelled.
         """
+        if self._cancelled.is_set():
+            raise StartCancelled
         if self._thread is None:
             self._failure: Exception | None = None
             self._startup_ended = threading.Event()  # set when the server answers, or cannot be started
@@ -71,7 +83,9 @@ class EmbeddedPostgres:
             self._thread.start()
             atexit.register(self.stop)
         try:
-            self._startup_ended.wait()
+            while not self._startup_ended.wait(_CANCELLED_POLL_S):
+                if self._cancelled.is_set():
+                    raise StartCancelled
         except BaseException:
             self.stop()
             raise
@@ -131,7 +145,9 @@ class EmbeddedPostgres:
             if self._stopping.is_set():
                 return
             server.create_database()
-            prepare_role(home)
+            prepare_role(home, self._stopping)
+            if self._stopping.is_set():
+                return
             self._mark_running(home, owner=True)
             server.wait(self._woken)
             if not self._stopping.is_set():
@@ -144,14 +160,16 @@ class EmbeddedPostgres:
         """During startup, check that the owner's server answers. Then wait until it is time to try the lock again."""
         if not self._startup_ended.is_set():
             try:
-                prepare_role(home)  # the owner of the server may be of a version that does not know the role
+                # The owner of the server may be of a version that does not know the role.
+                prepare_role(home, self._stopping)
             except psycopg2.OperationalError as error:
                 if time.monotonic() > self._deadline:
                     raise EmbeddedPostgresError(
                         f"Another process runs the database in {home.folder}, but it does not answer: {error}"
                     ) from error
             else:
-                self._mark_running(home, owner=False)
+                if not self._stopping.is_set():
+                    self._mark_running(home, owner=False)
         self._stopping.wait(SHARER_POLL_S if self._startup_ended.is_set() else SHARER_POLL_S / 10)
 
     def _mark_running(self, home: ServerHome, *, owner: bool) -> None:

@@ -6,10 +6,12 @@ tables from the superuser, who is still the role that such a version connects wi
 
 from __future__ import annotations
 
+import threading
 import time
 
 from psycopg2.errors import LockNotAvailable
 from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
 from sqlalchemy import URL, make_url
 
 from storage.embedded.cluster import SUPERUSER
@@ -46,21 +48,24 @@ def as_superuser(url: str | URL) -> URL:
     return make_url(url).set(username=SUPERUSER)
 
 
-def hand_over(connection: Connection) -> None:
+def hand_over(connection: Connection, cancelled: threading.Event) -> None:
     """Create the bot's role and make it the owner of the database, where that has not been done yet.
 
     `connection` is the superuser's, to the bot's database. Each change is committed by itself, so that nobody waits for
-    more than one, and may be repeated. Raises EmbeddedPostgresError when somebody holds a table for too long.
+    more than one, and may be repeated: what is left when `cancelled` is set, the next start does. Raises
+    EmbeddedPostgresError when somebody holds a table for too long.
     """
     connection.autocommit = True
     until = time.monotonic() + OWNED_WITHIN_S
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(hashtext(%s))", [ROLE])  # released when the connection is closed
+        while not _lock(cursor):  # released when the connection is closed
+            if cancelled.wait(_PAUSE_S):
+                return
         cursor.execute(
             f"SET lock_timeout = '{_LOCK_TIMEOUT}'; SET deadlock_timeout = '{_DEADLOCK_TIMEOUT}'; {_MISSING}"
         )
         for (statement,) in cursor.fetchall():
-            while True:
+            while not cancelled.is_set():
                 try:
                     cursor.execute(statement)
                     break
@@ -70,4 +75,10 @@ def hand_over(connection: Connection) -> None:
                             f"The database cannot be given to the role {ROLE}, because somebody holds a table: "
                             f"{statement}. End what uses the database, and start again."
                         ) from error
-                    time.sleep(_PAUSE_S)
+                    cancelled.wait(_PAUSE_S)
+
+
+def _lock(cursor: Cursor) -> bool:
+    """Whether no other process is handing the database over."""
+    cursor.execute("SELECT pg_try_advisory_lock(hashtext(%s))", [ROLE])
+    return bool(cursor.fetchall()[0][0])

@@ -78,11 +78,11 @@ def connect(home: ServerHome, database: str = DATABASE) -> Connection:
     )
 
 
-def prepare_role(home: ServerHome) -> None:
-    """Have the bot's role own the bot's database. Raises psycopg2.Error, EmbeddedPostgresError."""
+def prepare_role(home: ServerHome, cancelled: threading.Event) -> None:
+    """Have the bot's role own the bot's database, unless `cancelled`. Raises psycopg2.Error, EmbeddedPostgresError."""
     connection = connect(home)
     try:
-        hand_over(connection)
+        hand_over(connection, cancelled)
     finally:
         connection.close()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import io
 import re
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -205,6 +207,25 @@ def test_a_command_loads_only_what_it_needs(words: list[str], unneeded: set[str]
 @pytest.mark.usefixtures("store")
 def test_migrate_says_what_it_did(run: Run) -> None:
     assert re.fullmatch(r"Nothing to do: the schema is at \w+\.\n", run("migrate").out)
+
+
+def test_serve_that_is_told_to_stop_while_the_database_starts_ends_well(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told = threading.Event()
+    told.set()
+    monkeypatch.setattr("bot.commands.serve.stop_on_signals", lambda _: nullcontext(told))
+    monkeypatch.setattr("bot.commands.serve.load", lambda _: None)  # it sets the garbage collector of the process
+    monkeypatch.delenv("DATABASE_URL")
+    for name, value in {
+        "SLACK_BOT_TOKEN": "xoxb-1",
+        "SLACK_APP_TOKEN": "xapp-1",
+        "TOCSIN_DATA_DIR": str(tmp_path / "data"),
+    }.items():
+        monkeypatch.setenv(name, value)
+    ran = run("serve")
+    assert (ran.code, ran.out, ran.err) == (0, "", "")
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.usefixtures("store")

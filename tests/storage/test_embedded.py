@@ -39,6 +39,7 @@ from storage.embedded.homes import Account, resolve_home
 from storage.embedded.lock import try_lock
 from storage.embedded.scratch import scratch_folder
 from storage.embedded.server import LOG_LIMIT_BYTES, connect
+from storage.errors import StartCancelled
 from storage.migrate import HEAD, migrate
 from tests.ending import SHOWS_STACKS, read_to_end
 
@@ -390,7 +391,7 @@ def test_the_bot_of_a_new_database_is_no_superuser(data_dir: Path) -> None:
 def test_data_of_a_version_before_the_role_are_given_to_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Such a version owns the server, is at work on it, and starts on it again later."""
     with monkeypatch.context() as before:
-        before.setattr(embedded_postgres, "prepare_role", lambda home: connect(home).close())
+        before.setattr(embedded_postgres, "prepare_role", lambda home, _: connect(home).close())
         old = quick(folder / "data")
         as_before = as_superuser(old.start()).render_as_string()
     with old:
@@ -416,6 +417,30 @@ def test_data_of_a_version_before_the_role_are_given_to_it(folder: Path, monkeyp
     with quick(folder / "data") as url:
         assert ask(url, "SELECT slug FROM organization ORDER BY id") == [("new",), ("old",)]
         assert ask(url, NOT_OWNED) == []
+
+
+def test_a_start_that_waits_for_a_table_stops_when_it_is_told_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What it has not given to the role, the next start does."""
+    with monkeypatch.context() as before:
+        before.setattr(embedded_postgres, "prepare_role", lambda home, _: connect(home).close())
+        old = quick(folder / "data")
+        as_before = as_superuser(old.start()).render_as_string()
+    with old:
+        migrate(as_before)
+        engine = create_engine(as_before)
+        with engine.connect() as reading, ThreadPoolExecutor(1) as one:
+            reading.execute(text("SELECT count(*) FROM incident"))
+            cancelled = threading.Event()
+            new = EmbeddedPostgres(folder / "data", durable=False, cancelled=cancelled)
+            starting = one.submit(new.start)
+            until(lambda: starting.done() or ask(as_before, WAITING) == [(True,)])
+            cancelled.set()
+            with pytest.raises(StartCancelled):
+                starting.result()
+            assert ("incident",) in ask(as_before, NOT_OWNED)
+        engine.dispose()
+        with quick(folder / "data") as url:
+            assert ask(url, NOT_OWNED) == []
 
 
 def test_settings_of_the_caller_for_other_servers_do_not_matter(
