@@ -10,16 +10,14 @@ function next() {
   waiting.shift()();
 }
 
-// The click comes right after the pointer is released.
+// The click comes before the next task.
 function release() {
-  setTimeout(() => {
-    pressed = false;
-    next();
-  });
+  pressed = false;
+  setTimeout(next);
 }
 
 addEventListener("pointerdown", (event) => (pressed ||= event.button === 0), true);
-for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, release, end !== "blur");
+for (const end of ["pointerup", "pointercancel", "dragend", "blur"]) addEventListener(end, release, end !== "blur");
 
 /** Runs something at once, or when the pointer is released; all in the order in which they came. */
 export function whenReleased(run) {
