@@ -11,17 +11,25 @@ from collections.abc import Sequence
 from bot.stopping import stop_on_signals
 
 
-def wait_for_nobody() -> None:
+def wait_for_nobody(hangs: threading.Event) -> None:
     """Hangs."""
+    hangs.set()
     threading.Event().wait()
+
+
+def start_hanging() -> None:
+    """Has a thread hang."""
+    hangs = threading.Event()
+    threading.Thread(target=wait_for_nobody, args=[hangs], daemon=True).start()
+    hangs.wait()
 
 
 def hang_after_signal() -> None:
     """Is told to stop, and hangs while it does."""
-    with stop_on_signals(0.1) as stop:
+    with stop_on_signals(0.1):
+        start_hanging()
         print("ready", flush=True)  # noqa: T201
-        stop.wait()
-        wait_for_nobody()
+        threading.Event().wait()
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -29,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     if "limited" in arguments:
         hang_after_signal()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    threading.Thread(target=wait_for_nobody, daemon=True).start()
+    start_hanging()
     child = None
     if arguments:
         child = subprocess.Popen([sys.executable, "-m", "tests.never_ending"], stdout=subprocess.PIPE)

@@ -107,9 +107,12 @@ def test_a_process_that_cannot_start_ends_all_with_its_exit_code(monkeypatch: py
 def test_a_process_that_hangs_while_it_stops_is_told_by_the_exit_code(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    hangs = "import os, pathlib, signal, sys; signal.signal(signal.SIGTERM, lambda *_: os._exit(1));"
-    hangs += f" pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch(); signal.pause()"
-    monkeypatch.setattr(supervisor, "COMMAND", ("-c", hangs))
+    ends_with_1 = (
+        "import os, pathlib, signal, sys;"
+        " told = {signal.SIGTERM}; signal.pthread_sigmask(signal.SIG_BLOCK, told);"
+        f" pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch(); signal.sigwait(told); sys.exit(1)"
+    )
+    monkeypatch.setattr(supervisor, "COMMAND", ("-c", ends_with_1))
     monkeypatch.setattr(supervisor, "STOP_S", PATIENCE_S)
     stop = threading.Event()
     with ThreadPoolExecutor(1) as pool:
