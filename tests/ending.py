@@ -83,10 +83,13 @@ def read_to_end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def _abort(process: Process) -> str:
     """Has a process and its children write their stacks, and end. Returns what the system says of each."""
-    states = []
-    for pid in [*_list_children(process.pid), process.pid]:
+    states = [_describe(process.pid)]
+    os.kill(process.pid, signal.SIGSTOP)  # it would go on, or end, when it sees the end of its children
+    for pid in _list_children(process.pid):
         states.append(_describe(pid))
         os.kill(pid, signal.SIGABRT)
+    os.kill(process.pid, signal.SIGABRT)
+    os.kill(process.pid, signal.SIGCONT)
     process.wait()
     return "\n".join(states)
 

@@ -43,8 +43,8 @@ def main(arguments: Sequence[str]) -> None:
         child = subprocess.Popen([sys.executable, "-m", "tests.never_ending"], stdout=subprocess.PIPE)
         assert child.stdout is not None
         child.stdout.readline()
-    print("ready", flush=True)  # noqa: T201
     print("the last line of its log", file=sys.stderr, flush=True)  # noqa: T201
+    print("ready", flush=True)  # noqa: T201
     threading.Event().wait() if child is None else child.wait()
 
 
