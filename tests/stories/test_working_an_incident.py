@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.stories.conftest import IN_BOTH_MODES, World
+from tests.stories.test_digests import SHORT
 
 pytestmark = IN_BOTH_MODES
 
@@ -38,8 +41,9 @@ def test_view_tells_everything_about_an_incident(world: World) -> None:
     world.ask(world.ben, "ack 1")
     world.ask(world.ben, "comment 1 The replica is lagging")
     answer = world.ask(world.ada, "view 1")
-    for fact in ("#1 Payments fail", "Critical", "Checkout", "Payments", "prod", "today at", "less than a minute"):
+    for fact in ("#1 Payments fail", "Critical", "Checkout", "Payments", "prod", "today at"):
         assert fact in answer.text
+    assert re.search(SHORT, answer.text)
     assert "Seen by Ben Tal and Ada Obi" in answer.text  # most recent first
     assert "Ben Tal commented" in answer.text and "The replica is lagging" in answer.text
     assert answer.buttons == ["Acknowledge", "Take it", "Resolve", "Comment", "Activity", "Unsubscribe"]
