@@ -36,7 +36,7 @@ _LISTS = frozenset({"all", "closed", "critical", "warning", "mine", "unowned"})
 # What is on Home, and has no command.
 _ADMINISTERED = frozenset({"token", "tokens", "team", "teams", "project", "projects"})
 _PERSON = " @person"  # in the usage of a command
-_BEFORE_PERSON = re.compile(r"(?:(?:over|off|to)\s+)*@?", re.IGNORECASE)  # "assign 12 to ben"
+_BEFORE_PERSON = re.compile(r"(?:(?:over|off|to)(?:\s+|$))*@?", re.IGNORECASE)  # "assign 12 to ben"
 _LEAST_LENGTH = 4  # letters of another tool's name for a command, in the middle of a sentence
 _LEAST_WORDS = 3  # words of a message that may be the title of an incident
 
@@ -111,9 +111,15 @@ def _reword(registry: Registry, word: str, words: str) -> tuple[str, str] | None
     third, after_third = split_first_word(after_second)
     for parts, rest in (((word, second, third), after_third), ((word, second), after_second), ((word,), behind)):
         typed = " ".join(part.strip(_PUNCTUATION) for part in parts if part).lower()
-        if typed in registry.rewordings:
-            name, form = registry.rewordings[typed]
-            return name, " ".join(part for part in (form, number, rest) if part)
+        if typed not in registry.rewordings:
+            continue
+        name, form = registry.rewordings[typed]
+        said = " ".join(part for part in (form, number, rest) if part)
+        if word.lower() in registry.commands or not rest or not registry.commands[name].takes_number:
+            return name, said
+        if any(NUMBER.fullmatch(one.strip(_PUNCTUATION)) for one in decode_slack_text(said).split()):
+            return name, said
+        # `give me 12` takes the incident; `give me the list` asks for something else.
     return None
 
 
@@ -227,9 +233,10 @@ def _correct(meant: _Meant) -> str:
     if meant.number is None:
         return usage
     if _PERSON in usage:
+        rest = _BEFORE_PERSON.sub("", rest, count=1)
         if not rest:
             return usage.replace("N", str(meant.number), 1)
-        rest = _BEFORE_PERSON.sub("@", rest, count=1)
+        rest = f"@{rest}"
     takes_more = len(usage.split()) > 2
     if verb.values:
         typed, others = split_first_word(rest)
