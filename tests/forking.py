@@ -127,9 +127,11 @@ def _fork_server() -> _ForkServer:
 def main() -> None:
     """Starts copies until nobody is there to ask for one; returns in each copy once it is one."""
     asking = socket.socket(fileno=int(sys.argv[1]))
+    gc.disable()  # loading makes nothing but what stays
     for name in LOADED:
         importlib.import_module(name)
     gc.freeze()
+    gc.enable()
     woken, wake = os.pipe()
     os.set_blocking(woken, False)
     os.set_blocking(wake, False)
