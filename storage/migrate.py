@@ -190,16 +190,17 @@ def _run_developer_command(argv: list[str]) -> None:
 
     from storage.embedded import scratch_postgres
 
+    checks, words = argv == ["check"], argv[1:]
+    if not checks and not (argv[:1] == ["new"] and len(words) == 1):
+        sys.exit('usage: python -m storage.migrate check | new "what changes"')
     with scratch_postgres() as url:
         migrate(url)
         engine = create_pool(url, statement_timeout_ms=0)
         with engine.connect() as connection:
-            if argv[:1] == ["check"]:
+            if checks:
                 command.check(_config(connection))
-            elif argv[:1] == ["new"] and len(argv) == 2:
-                command.revision(_config(connection), message=argv[1], autogenerate=True, rev_id=_next_number())
             else:
-                sys.exit('usage: python -m storage.migrate check | new "what changes"')
+                command.revision(_config(connection), message=words[0], autogenerate=True, rev_id=_next_number())
         engine.dispose()
 
 
