@@ -18,13 +18,14 @@ from typing import Any
 
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine
 
 from benchmarks.scale import TABLES, fill
 from storage.embedded import EmbeddedPostgres, as_superuser
 from storage.engine import create_pool, translate_errors
 from storage.errors import Contended
 from storage.migrate import _LOCK_RETRY_S, _config, migrate
+from tests.statements import observed
 
 BEFORE = "retention02"  # the last revision without the organization in every table
 
@@ -47,7 +48,7 @@ def main() -> None:
         print(f"{chosen.incidents:,} incidents; load {os.getloadavg()[0]:.1f}", flush=True)
         print("| migration | s | locks | longest lock ms | longest other s | which |\n|---|---:|---:|---:|---:|---|")
         for script in _list_scripts():
-            with _timed(engine) as statements:
+            with _timed() as statements:
                 began = monotonic()
                 _upgrade(engine, script.revision)
                 took = monotonic() - began
@@ -75,23 +76,15 @@ def _upgrade(engine: Engine, revision: str) -> None:
 
 
 @contextmanager
-def _timed(engine: Engine) -> Iterator[list[tuple[float, str]]]:
-    """Collects the statements that the engine runs in the block, with their seconds."""
+def _timed() -> Iterator[list[tuple[float, str]]]:
+    """Collects the statements that run in the block, with their seconds."""
     found: list[tuple[float, str]] = []
 
-    def begin(_connection: Any, _cursor: Any, _statement: str, _values: Any, context: Any, _many: bool) -> None:
-        context.began = monotonic()
+    def end(_connection: Connection, statement: str, _parameters: Any, begun: float) -> None:
+        found.append((monotonic() - begun, " ".join(statement.split())))
 
-    def end(_connection: Any, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool) -> None:
-        found.append((monotonic() - context.began, " ".join(statement.split())))
-
-    event.listen(engine, "before_cursor_execute", begin)
-    event.listen(engine, "after_cursor_execute", end)
-    try:
+    with observed(lambda *_: monotonic(), end):
         yield found
-    finally:
-        event.remove(engine, "before_cursor_execute", begin)
-        event.remove(engine, "after_cursor_execute", end)
 
 
 def _show(name: str, took: float, statements: list[tuple[float, str]]) -> None:

@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from unittest import mock
 
 import psycopg2
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection
 
 from benchmarks import processor_time
-from storage.prepared import PreparedStatement
+from tests.statements import observed
 
 
 @dataclass
@@ -28,37 +27,18 @@ class Recorded:
 def recorded(url: str) -> Iterator[Recorded]:
     """Records while the block runs, but not what background threads do. `url` is the database's, for psycopg2."""
     found = Recorded()
-    run = PreparedStatement._run
     with closing(psycopg2.connect(url)) as quoting:
 
-        def keep(sql: str, parameters: Any, cpu_ms: float) -> None:
+        def keep(connection: Connection, sql: str, parameters: Any, begun_ms: float) -> None:
+            cpu_ms = _read_cpu(connection) - begun_ms
             name = threading.current_thread().name
             if not name.startswith(("delivery", "calls", "digest", "heartbeat", "retention")):
                 with quoting.cursor() as cursor:
                     found.statements.append(cursor.mogrify(sql, parameters).decode())
                     found.cpu_ms.append(cpu_ms)
 
-        def prepared(self: PreparedStatement, connection: Connection, parameters: Any, **named: bool) -> Any:
-            begun = _read_cpu(connection)
-            try:
-                return run(self, connection, parameters, **named)
-            finally:
-                keep(self._unprepared, parameters, _read_cpu(connection) - begun)
-
-        def runs(connection: Connection, *_: Any) -> None:
-            connection.info["begun"] = _read_cpu(connection)
-
-        def ran(connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-            keep(statement, parameters or None, _read_cpu(connection) - connection.info["begun"])
-
-        with mock.patch.object(PreparedStatement, "_run", prepared):
-            event.listen(Engine, "before_cursor_execute", runs)
-            event.listen(Engine, "after_cursor_execute", ran)
-            try:
-                yield found
-            finally:
-                event.remove(Engine, "before_cursor_execute", runs)
-                event.remove(Engine, "after_cursor_execute", ran)
+        with observed(lambda connection, _: _read_cpu(connection), keep):
+            yield found
 
 
 def _read_cpu(connection: Connection) -> float:

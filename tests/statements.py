@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+from unittest import mock
 
-import pytest
 from sqlalchemy import Connection, Engine, event
 
 from storage.prepared import PreparedStatement
+
+T = TypeVar("T")
 
 
 def reads_the_time() -> bool:
@@ -43,32 +45,52 @@ class Asked:
 def counted() -> Iterator[Asked]:
     """Counts while the block runs."""
     asked = Asked()
-    run = PreparedStatement._run
 
-    def add(statement: str) -> None:
-        if reads_the_time():
-            return
+    def add(_connection: Connection, statement: str) -> None:
         asked.threads.append(threading.current_thread().name)
         asked.statements.append(" ".join(statement.split()))
-
-    def prepared(
-        self: PreparedStatement, connection: Connection, parameters: Mapping[str, Any], **named: bool
-    ) -> tuple[list[tuple[Any, ...]], int]:
-        add(self.sql)
-        return run(self, connection, parameters, **named)
-
-    def ran(_connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
-        add(statement)
 
     def committed(_connection: Connection) -> None:
         asked.commits += 1
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PreparedStatement, "_run", prepared)
-        event.listen(Engine, "before_cursor_execute", ran)
-        event.listen(Engine, "commit", committed)
-        try:
+    event.listen(Engine, "commit", committed)
+    try:
+        with observed(add, lambda *_: None):
             yield asked
+    finally:
+        event.remove(Engine, "commit", committed)
+
+
+@contextmanager
+def observed(begin: Callable[[Connection, str], T], end: Callable[[Connection, str, Any, T], None]) -> Iterator[None]:
+    """Calls `begin` before and `end` after each statement of this process, in the thread that runs it.
+
+    `end` is called with the parameters, and what `begin` returned. Of a prepared statement `begin` gets the text as it
+    stands in the code, `end` one that can be run as it is.
+    """
+    run = PreparedStatement._run
+
+    def prepared(
+        self: PreparedStatement, connection: Connection, parameters: Mapping[str, Any], **named: bool
+    ) -> tuple[list[tuple[Any, ...]], int]:
+        begun = begin(connection, self.sql)
+        try:
+            return run(self, connection, parameters, **named)
         finally:
-            event.remove(Engine, "before_cursor_execute", ran)
-            event.remove(Engine, "commit", committed)
+            end(connection, self._unprepared, parameters, begun)
+
+    def runs(connection: Connection, _cursor: Any, statement: str, *_: Any) -> None:
+        connection.info[observed] = begin(connection, statement)
+
+    def ran(connection: Connection, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if observed in connection.info:  # else the statement was under way when the block began
+            end(connection, statement, parameters or None, connection.info.pop(observed))
+
+    with mock.patch.object(PreparedStatement, "_run", prepared):
+        event.listen(Engine, "before_cursor_execute", runs)
+        event.listen(Engine, "after_cursor_execute", ran)
+        try:
+            yield
+        finally:
+            event.remove(Engine, "before_cursor_execute", runs)
+            event.remove(Engine, "after_cursor_execute", ran)
