@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
-from bot import __version__, deployment
+from bot import __version__, deployment, stopping
 from bot.app import STOP_S
 from bot.health import add_health_routes
 from bot.processes import supervisor
@@ -209,7 +209,7 @@ def test_a_stop_has_the_time_that_the_bot_takes() -> None:
         hooks = [container.get("lifecycle", {}).get("preStop") for container in pod["containers"]]
         before = sum(int(hook["exec"]["command"][1]) for hook in hooks if hook)
         times.append(pod["terminationGracePeriodSeconds"] - before)
-    assert min(times) > max(STOP_S, supervisor.STOP_S)
+    assert min(times) > supervisor.LIMIT_S > supervisor.STOP_S > stopping.LIMIT_S > STOP_S
 
 
 def list_pods() -> list[dict[str, Any]]:
