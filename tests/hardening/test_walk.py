@@ -13,10 +13,12 @@ import time
 from collections import deque
 from typing import Any
 
+import pytest
 from hypothesis import note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
+from bot.organization.apply import NotApplicable
 from sandbox.deliveries import Exchange
 from tests.hardening.conftest import cases
 from tests.hardening.facts import changed, facts
@@ -483,6 +485,7 @@ class Walk(RuleBasedStateMachine):
         """The organization file says something else of somebody, or of everybody."""
         company, member = self.company(name), self.member(name)
         slug = sorted(company.teams)[team % len(company.teams)]
+        before = member.role, member.present
         match change:
             case "role":
                 member.role = role
@@ -500,6 +503,11 @@ class Walk(RuleBasedStateMachine):
                 project = sorted(company.projects)[team % len(company.projects)]
                 company.projects[project][0].symmetric_difference_update({slug})
         note(f"the file now says: {company.file()}")
+        if not any(one.present and one.role == "owner" for one in company.members.values()):
+            with pytest.raises(NotApplicable, match="would have no owner"):
+                self.rig.apply(company.file())
+            member.role, member.present = before
+            return
         self.applied(company)
 
     def teardown(self) -> None:
