@@ -352,7 +352,7 @@ def test_after_a_batch_that_fails_the_answer_says_what_was_done_and_pressing_aga
         answer = world.ada.wait_for_message(world.cast.checkout, containing="again to go on.")
         assert partly in answer.text
     # What nobody expected is in the log as an error, and the person gets its id, as for every other request.
-    defects = [line["request_id"] for line in logged if line["log_level"] == "error"]
+    defects = [line["request_id"] for line in logged if line["event"] == "unexpected error"]
     assert re.findall(r"Error ID: (\w+)\.", answer.text) == defects
     assert len(defects) == isinstance(error, RuntimeError)
     world.rest()
