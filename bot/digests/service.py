@@ -41,6 +41,7 @@ from storage.values import PostKind, Urgency
 SENSIBLE_PER_DAY = 24
 NEXT_TIMES_SHOWN = 3
 _EDITED_WITHIN = timedelta(days=1)  # a form that was open for longer does not say who changed the digest
+_IN_FORM = ("channel", "schedule", "zone", "filters", "skip_empty", "picture")  # of what `describe` returns
 _ACTIONS = (AuditAction.DIGEST_ADD, AuditAction.DIGEST_CHANGE, AuditAction.DIGEST_REMOVE)
 
 
@@ -93,8 +94,8 @@ def create_digest(
 
 def build_version(digest: DigestRow) -> str:
     """Short text that differs when something differs that stands in the form of a digest."""
-    values = (digest.channel_id, digest.cron, digest.zone, digest.filters, digest.skip_empty, digest.picture)
-    return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
+    described = describe(digest)
+    return hashlib.sha256(repr([described[name] for name in _IN_FORM]).encode()).hexdigest()[:16]
 
 
 def check_version(connection: Connection, digest: DigestRow, seen: str, now: datetime) -> None:
@@ -103,7 +104,12 @@ def check_version(connection: Connection, digest: DigestRow, seen: str, now: dat
         return
     subjects = [str(digest.id), *([digest.name] if digest.name else [])]
     found = audit_entries.find_latest(
-        connection, digest.organization_id, AuditAction.DIGEST_CHANGE, subjects, now - _EDITED_WITHIN
+        connection,
+        digest.organization_id,
+        AuditAction.DIGEST_CHANGE,
+        subjects,
+        now - _EDITED_WITHIN,
+        changed=(*_IN_FORM, "channel_id", "cron"),  # as those of the organization file are called
     )
     origin, actor = found or (None, None)
     by = "The organization file" if origin == AuditOrigin.FILE else actor

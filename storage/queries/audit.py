@@ -103,15 +103,30 @@ def list_entries(
 
 
 def find_latest(
-    connection: Connection, organization_id: int, action: AuditAction, subjects: Collection[str], since: datetime
+    connection: Connection,
+    organization_id: int,
+    action: AuditAction,
+    subjects: Collection[str],
+    since: datetime,
+    *,
+    changed: Collection[str],
 ) -> tuple[str, str | None] | None:
-    """Returns origin and actor of the latest entry of an action on one of these subjects, not older than `since`."""
+    """Returns origin and actor of the latest entry of an action on one of these subjects, not older than `since`.
+
+    `changed` are the names of values, one of which it changed.
+    """
     row = connection.exec_driver_sql(
         "SELECT e.origin, coalesce(m.name, e.actor) FROM audit_entry e"
         " LEFT JOIN member m ON m.organization_id = e.organization_id AND m.id = e.member_id"
         " WHERE e.organization_id = %(organization_id)s AND e.date_added >= %(since)s AND e.action = %(action)s"
-        " AND e.subject = ANY(%(subjects)s) ORDER BY e.date_added DESC, e.id DESC LIMIT 1",
-        {"organization_id": organization_id, "since": since, "action": action, "subjects": list(subjects)},
+        " AND e.subject = ANY(%(subjects)s) AND e.after ?| %(changed)s ORDER BY e.date_added DESC, e.id DESC LIMIT 1",
+        {
+            "organization_id": organization_id,
+            "since": since,
+            "action": action,
+            "subjects": list(subjects),
+            "changed": list(changed),
+        },
     ).first()
     return None if row is None else (row[0], row[1])
 

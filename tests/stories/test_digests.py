@@ -532,6 +532,7 @@ def test_who_edits_an_older_version_overwrites_nothing(world: World) -> None:
     world.ask(world.ada, f"digest pause {made}")  # changes nothing that stands in the form
     assert forms[1].submit().closed
     world.dan.wait_for_message(world.cast.checkout, containing=f"You changed digest {made}.")
+    world.ask(world.ada, f"digest resume {made}")  # as does this
     refused = forms[0].submit()
     assert f"Dan Wu changed digest {made} while you were editing it" in refused.errors["Channel"]
     assert forms[0].value("When") == "every day at 1 pm"
@@ -541,6 +542,16 @@ def test_who_edits_an_older_version_overwrites_nothing(world: World) -> None:
     again = world.ada.wait_for_form(f"Digest {made}")
     assert again.value("When") == "every day at 2:00 PM"
     assert again.fill("When", "every day at 1 pm").submit().closed
+
+
+def test_what_the_file_changed_while_somebody_edited_it_is_not_overwritten(world: World) -> None:
+    file = f"{ORGANIZATION}digests:\n  - {{name: morning, channel: C0001, owner: ada@acme.test, schedule: hourly}}\n"
+    world.apply(file)
+    (made,) = re.findall(r"Digest (\d+)", world.ask(world.ada, "digest list").text)
+    world.ask(world.ada, f"digest edit {made}")
+    form = world.ada.wait_for_form(f"Digest {made}")
+    world.apply(file.replace("hourly", "weekdays at 9"))
+    assert f"The organization file changed digest {made} while" in form.submit().errors["Channel"]
 
 
 def test_filters_find_an_owner_who_has_never_used_the_bot(world: World) -> None:
