@@ -180,6 +180,7 @@ def test_a_list_in_a_direct_message_turns_its_pages_in_place(world: World) -> No
 def test_who_sees_a_card_but_may_not_act_is_told_so(world: World) -> None:
     world.declare("Payments fail")
     posted = card(world)
+    world.rest()  # an answer names an incident only while its card shows what is stored
     for label in ("Acknowledge", "Resolve", "View"):
         world.cyn.press(posted, label)
         told = answers(world, world.cyn)[-1]

@@ -156,6 +156,7 @@ def test_the_buttons_of_a_card_work_for_who_may_and_not_for_others(world: World)
     posted = card(world)
     world.ben.press(posted, "Acknowledge")
     posted.wait_for(lambda m: "Seen by Ben Tal" in m.text)
+    world.rest()  # an answer names an incident only while its card shows what is stored
     world.cyn.press(posted, "Acknowledge")
     world.cyn.wait_for_message(world.cast.checkout, containing="You cannot open or change #1 Payments fail with 502")
     world.ben.press(posted, "Resolve")

@@ -30,7 +30,9 @@ def test_a_check_mark_resolves_once(world: World) -> None:
 
 def test_a_refused_reaction_is_answered_by_one_direct_message(world: World) -> None:
     world.declare("Payments fail with 502")
-    world.cyn.react(card(world), "white_check_mark")
+    posted = card(world)
+    world.rest()  # an answer names an incident only while its card shows what is stored
+    world.cyn.react(posted, "white_check_mark")
     told = world.cyn.wait_for_message(containing="changed nothing")
     assert "You cannot open or change #1 Payments fail with 502" in told.text
     for exchange in [one for one in world.slack.sent if one.name == "reaction_added"]:
