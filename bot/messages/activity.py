@@ -17,7 +17,8 @@ from bot.messages.blocks import (
     split_text,
 )
 from bot.messages.comments import render_comment
-from bot.messages.incident import render_entry_sentence, render_title
+from bot.messages.entries import render_entry_sentence
+from bot.messages.incident import render_title
 from storage.rows import ActivityEntry, ActivityPage, IncidentHead, Mentions
 from storage.values import ActivityType
 

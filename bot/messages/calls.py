@@ -19,8 +19,8 @@ from bot.messages.blocks import (
     text_message,
     truncate,
 )
-from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, render_title
-from bot.messages.incident_parts import NAME_LENGTH, PLACE_LENGTH, SEVERITY_LABELS
+from bot.messages.incident import STATUS_SIGNS, render_title
+from bot.messages.incident_parts import NAME_LENGTH, PLACE_LENGTH, SEVERITY_LABELS, STATUS_NAMES
 from storage.call_rows import MANAGERS, ON_CALL, TEAM, CalledIncident, Callee, DueStep
 from storage.values import Status
 

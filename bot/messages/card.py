@@ -26,8 +26,10 @@ from bot.messages.blocks import (
 from bot.messages.call_entries import render_call_entry
 from bot.messages.comments import render_comment_with_names
 from bot.messages.comments import render_delayed as say_delayed
-from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, render_entry_sentence, render_title
+from bot.messages.entries import render_entry_sentence
+from bot.messages.incident import STATUS_SIGNS, render_title
 from bot.messages.incident_parts import (
+    STATUS_NAMES,
     render_age,
     render_description,
     render_few_facts,

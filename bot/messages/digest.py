@@ -26,7 +26,8 @@ from bot.messages.blocks import (
     section,
     truncate,
 )
-from bot.messages.incident import STATUS_SIGNS, render_entry, render_silences_ending, render_title
+from bot.messages.entries import render_entry
+from bot.messages.incident import STATUS_SIGNS, render_silences_ending, render_title
 from bot.messages.incident_parts import PLACE_LENGTH, SEVERITY_LABELS, render_seen_by
 from storage.digest_rows import DailyCounts, DigestContent, Missed, News, OpenLine
 from storage.digest_rows import IncidentName as NamedIncident

@@ -24,20 +24,12 @@ from bot.messages.blocks import (
     message,
     section,
     text_message,
-    truncate,
 )
-from bot.messages.call_entries import render_call_entry, render_next_call
-from bot.messages.comments import render_comment
-from bot.messages.ownership import render_handoff_step, render_owner_change, render_unheard
-from storage.rows import ActivityEntry, Cursor, IncidentDetails, IncidentLine, IncidentPage, Mentions, Owner
-from storage.values import ActivityType, SilenceStep, Status
+from bot.messages.call_entries import render_next_call
+from bot.messages.entries import render_entry
+from storage.rows import Cursor, IncidentDetails, IncidentLine, IncidentPage, Owner
+from storage.values import Status
 
-STATUS_NAMES = {
-    Status.OPEN: "Open",
-    Status.CLOSED: "Resolved",
-    Status.WARNING: "Warning",
-    Status.CRITICAL: "Critical",
-}
 # What a list shows, by the word that asks for it (`SHOWS` in bot.incidents.filters).
 LIST_NAMES = {"open": "Open", "warning": "Warning", "critical": "Critical", "closed": "Resolved", "all": "All"}
 NO_PROJECT = "You see no incidents, because you have no project. Ask a manager to add you to a team."
@@ -313,13 +305,13 @@ def render_details(incident: IncidentDetails, now: datetime, *, notice: str | No
         blocks.append(context("Latest: " + render_entry(incident.latest, incident.mentions, LATEST_LENGTH)))
     blocks.append(actions(build_incident_buttons(incident)))
     lead = f"{notice} " if notice else ""
-    return message(f"{lead}{name} ({STATUS_NAMES[incident.status]})", blocks)
+    return message(f"{lead}{name} ({incident_parts.STATUS_NAMES[incident.status]})", blocks)
 
 
 def _render_fields(incident: IncidentDetails, now: datetime) -> list[str]:
     closed = incident.date_closed
     fields = [
-        f"*Status*\n{STATUS_NAMES[Status.CLOSED if incident.status is Status.CLOSED else Status.OPEN]}",
+        f"*Status*\n{incident_parts.STATUS_NAMES[Status.CLOSED if incident.status is Status.CLOSED else Status.OPEN]}",
         f"*Severity*\n{incident_parts.SEVERITY_NAMES[incident.severity]}",
         f"*{'Projects' if len(incident.projects) > 1 else 'Project'}*\n{escape(', '.join(incident.projects))}",
         f"*Team*\n{_render_team(incident)}",
@@ -347,60 +339,3 @@ def _render_owner(owner: Owner | None) -> str:
         return "Nobody"
     offered = f", offered to {escape(owner.offered_to)}" if owner.offered_to else ""
     return f"{escape(owner.name)} since {format_date(owner.since)}{offered}"
-
-
-def render_entry(entry: ActivityEntry, mentions: Mentions, comment_length: int) -> str:
-    """An entry of the log in a line of mrkdwn, with its comment."""
-    text = f"{render_entry_sentence(entry)}, {format_date(entry.date_added)}"
-    if entry.comment:
-        text += ": " + truncate(render_comment(entry.comment, mentions), comment_length)
-    return text
-
-
-def _render_silence_step(entry: ActivityEntry) -> str:
-    who = bold(escape(entry.author)) if entry.author else None
-    match entry.value:
-        case SilenceStep.BEGAN:
-            return f"{who} silenced its alert" if who else "Its alert was silenced in Alertmanager"
-        case SilenceStep.CHANGED:
-            return f"{who or 'Alertmanager'} changed how long its alert is silenced"
-        case _:
-            return f"{who} ended the silence" if who else "The silence ended"
-
-
-def render_entry_sentence(entry: ActivityEntry) -> str:
-    """Who did what (mrkdwn), without the comment."""
-    who = bold(escape(entry.author)) if entry.author else "The alert"
-    match entry.type:
-        case ActivityType.DETECTED:
-            return "Detected"
-        case ActivityType.CREATED:
-            return f"{who} opened this" if entry.author else "An alert opened this"
-        case ActivityType.COMMENT:
-            return f"{bold(escape(entry.author or 'Someone'))} commented"
-        case ActivityType.STATUS_CHANGE:
-            return f"{who} {_render_change(entry)}"
-        case ActivityType.SILENCE:
-            return _render_silence_step(entry)
-        case ActivityType.ACKNOWLEDGED:
-            return f"{bold(escape(entry.author or 'Someone'))} acknowledged this"
-        case ActivityType.OWNER:
-            return render_owner_change(entry, "this")
-        case ActivityType.HANDOFF:
-            return render_handoff_step(entry, "this")
-        case ActivityType.CALL:
-            return render_call_entry(entry)
-        case ActivityType.UNHEARD:
-            return render_unheard(entry, "this")
-
-
-def _render_change(entry: ActivityEntry) -> str:
-    value = Status(entry.value or Status.OPEN)
-    previous = Status(entry.previous_value or Status.OPEN)
-    if value is Status.CLOSED:
-        return "resolved this"
-    if previous is Status.CLOSED:
-        return "reopened this" if value is Status.OPEN else f"reopened this as {STATUS_NAMES[value]}"
-    return (
-        f"changed the severity from {incident_parts.SEVERITY_NAMES[previous]} to {incident_parts.SEVERITY_NAMES[value]}"
-    )

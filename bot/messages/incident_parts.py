@@ -31,6 +31,12 @@ SAME_DAY_S = 12 * 3600
 PLACE_LENGTH = 150  # characters of the names of all projects, of the team or of the environment
 COMMENT_LENGTH = 300  # of the last comment
 VALUE_LENGTH = 60  # characters of a fact among others in one line
+STATUS_NAMES = {
+    Status.OPEN: "Open",
+    Status.CLOSED: "Resolved",
+    Status.WARNING: "Warning",
+    Status.CRITICAL: "Critical",
+}
 # The severity of an open incident, by its status: behind the word "severity", and by itself.
 SEVERITY_NAMES = {Status.OPEN: "None", Status.WARNING: "Warning", Status.CRITICAL: "Critical"}
 SEVERITY_LABELS = {**SEVERITY_NAMES, Status.OPEN: "No severity"}

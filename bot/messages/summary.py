@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bot.messages.blocks import MAX_SECTION, Message, actions, bold, button, message, section, truncate
-from bot.messages.incident import STATUS_NAMES, STATUS_SIGNS, render_title
+from bot.messages.incident import STATUS_SIGNS, render_title
+from bot.messages.incident_parts import STATUS_NAMES
 from storage.rows import SummaryContent
 
 TITLE_LENGTH = 150  # characters of an incident's title
