@@ -9,6 +9,7 @@ from sqlalchemy import func, select, text
 
 from storage.models import Incident, Installation, Workspace
 from storage.values import Work
+from tests.changes import change
 from tests.installations.conftest import Cloud
 from tests.patience import PATIENCE_S
 from tests.stories.conftest import ORGANIZATION
@@ -31,10 +32,13 @@ def test_nothing_is_sent_after_the_app_was_removed_and_everything_after_it_came_
         entry = connection.execute(text("SELECT * FROM audit_entry WHERE action = 'installation.remove'")).one()
     assert entry.subject == "T0001" and entry.origin == "oauth"
     calls = len(cloud.first.traffic)
-    with cloud.store.write() as tx:  # what happens meanwhile, from an alert or in another workspace
-        tx.execute(text("UPDATE incident SET title = 'Payments fail with 502'"))
-        tx.execute(text("UPDATE destination SET due_at = now()"))  # first, as delivery locks it
-        tx.execute(text("UPDATE post SET wanted_version = wanted_version + 1, due_at = now()"))
+    # What happens meanwhile, from an alert or in another workspace.
+    change(
+        cloud.store,
+        "UPDATE incident SET title = 'Payments fail with 502'",
+        "UPDATE destination SET due_at = now()",
+        "UPDATE post SET wanted_version = wanted_version + 1, due_at = now()",
+    )
     cloud.bot.delivery.wake(Work.POSTS)
     cloud.bot.installations.registry.read()  # type: ignore[union-attr]
     assert [exchange.name for exchange in cloud.first.traffic[calls:]] == []

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from sandbox import Person, SeenMessage
+from tests.changes import change
 from tests.stories.conftest import IN_BOTH_MODES, ORGANIZATION, World
 from tests.stories.test_cards import cards
 
@@ -73,16 +74,12 @@ def test_a_card_that_cannot_change_soon_is_answered_for(world: World, trouble: s
     world.declare("Payments fail")
     posted = card(world)
     world.rest()
-    with world.store.write() as tx:
-        tx.exec_driver_sql("DELETE FROM method_pace")
-        tx.exec_driver_sql(trouble, {"later": world.store.clock.now() + timedelta(hours=1)})
+    change(world.store, "DELETE FROM method_pace", trouble, later=world.store.clock.now() + timedelta(hours=1))
     world.ben.press(posted, "Acknowledge")
     (answer,) = answers(world, world.ben)
     assert "You acknowledged #1 Payments fail." in answer.text and SLOW in answer.text
     assert not answer.buttons
-    with world.store.write() as tx:
-        tx.exec_driver_sql("UPDATE destination SET failed_reason = NULL, next_send_at = now()")
-        tx.exec_driver_sql("DELETE FROM method_pace")
+    change(world.store, "UPDATE destination SET failed_reason = NULL, next_send_at = now()", "DELETE FROM method_pace")
 
 
 def test_a_card_that_nobody_delivers_is_answered_for(world: World) -> None:

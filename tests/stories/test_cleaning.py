@@ -13,6 +13,7 @@ from bot.delivery.service import ALERTS_KEPT_FOR, KEPT_FOR
 from storage.engine import Store
 from storage.errors import AlreadyHandled
 from storage.queries import handled_requests
+from tests.changes import change
 from tests.stories.conftest import World
 from tests.stories.test_cards import card, cards
 
@@ -33,8 +34,7 @@ def test_what_was_sent_long_ago_is_forgotten_and_what_is_shown_is_kept(world: Wo
     now = world.store.clock.now()
     world.bot.delivery.clean_up(now + KEPT_FOR - timedelta(minutes=1))
     assert kinds(world) == remembered
-    with world.store.write() as tx:
-        tx.exec_driver_sql("UPDATE post SET date_added = date_added - interval '1 year'")
+    change(world.store, "UPDATE post SET date_added = date_added - interval '1 year'")
     limit = world.slack.faults.rate_limit("chat.postMessage", retry_after=1, times=None)
     world.ask(world.ada, "comment 1 @sue and you")
     world.slack.wait_until(lambda: kinds(world).get("notification") == 2)  # Ben's too
@@ -82,8 +82,7 @@ def test_a_channel_that_opened_unheard_is_tried_again(world: World) -> None:
     world.bot.delivery.clean_up(world.store.clock.now())
     world.rest()
     assert not cards(world)
-    with world.store.write() as tx:
-        tx.exec_driver_sql("UPDATE destination SET failed_at = failed_at - interval '1 hour'")
+    change(world.store, "UPDATE destination SET failed_at = failed_at - interval '1 hour'")
     world.bot.delivery.clean_up(world.store.clock.now())
     world.rest()
     assert len(cards(world)) == 1

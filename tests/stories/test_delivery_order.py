@@ -8,6 +8,7 @@ import pytest
 
 from sandbox import Person, SeenMessage
 from sandbox.faults import Fault, Faults
+from tests.changes import change
 from tests.stories.conftest import ORGANIZATION, World
 
 
@@ -117,9 +118,11 @@ def test_what_cannot_be_held_back_any_longer_says_that_it_is_older(world: World)
 
 def put_off(world: World, by: str) -> None:
     """Has what is refused tried later, or earlier."""
-    with world.store.write() as tx:
-        tx.exec_driver_sql("UPDATE destination SET due_at = now()")  # first, as delivery locks it
-        tx.exec_driver_sql(f"UPDATE post SET due_at = due_at {by} WHERE refused_at IS NOT NULL")  # noqa: S608
+    change(
+        world.store,
+        "UPDATE destination SET due_at = now()",
+        f"UPDATE post SET due_at = due_at {by} WHERE refused_at IS NOT NULL",  # noqa: S608
+    )
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from bot.delivery import api_calls
+from tests.changes import change
 from tests.stories.conftest import BRISK, World
 from tests.stories.test_delivery_trouble import mention, troubles, without_channels
 
@@ -40,8 +41,7 @@ def test_what_may_pass_loses_no_message(world: World, error: str) -> None:
 def test_the_same_for_whatever_is_called_on_the_way(world: World, method: str) -> None:
     world.declare("Pay")
     world.rest()
-    with world.store.write() as tx:
-        tx.exec_driver_sql("UPDATE destination SET date_checked = NULL")
+    change(world.store, "UPDATE destination SET date_checked = NULL")
     trouble = world.slack.faults.refuse(method, "missing_scope", times=2)
     world.ask(world.ada, "comment 1 a word")
     world.ask(world.ada, "resolve 1")

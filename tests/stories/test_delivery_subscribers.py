@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from storage.values import ALL_WORK
+from tests.changes import change
 from tests.stories.conftest import ORGANIZATION, World
 
 
@@ -15,12 +16,12 @@ def nothing_sent(world: World) -> Iterator[None]:
     """What people are told meanwhile reaches them together, however long typing it takes. They have got one before."""
 
     def set_next_send(later: timedelta) -> None:
-        with world.store.write() as tx:
-            tx.exec_driver_sql(
-                "UPDATE destination SET next_send_at = %(at)s,"
-                " due_at = CASE WHEN due_at IS NOT NULL THEN %(at)s::timestamptz END WHERE member_id IS NOT NULL",
-                {"at": world.store.clock.now() + later},
-            )
+        change(
+            world.store,
+            "UPDATE destination SET next_send_at = %(at)s,"
+            " due_at = CASE WHEN due_at IS NOT NULL THEN %(at)s::timestamptz END WHERE member_id IS NOT NULL",
+            at=world.store.clock.now() + later,
+        )
 
     world.rest()
     set_next_send(timedelta(days=1))

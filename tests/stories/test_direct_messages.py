@@ -9,6 +9,7 @@ import pytest
 
 from bot.delivery.service import KEPT_FOR
 from sandbox import Person, SeenMessage
+from tests.changes import change
 from tests.stories.conftest import IN_BOTH_MODES, ORGANIZATION, World
 
 BEN_IN_SEARCH = ORGANIZATION.replace(
@@ -128,9 +129,7 @@ def test_a_button_does_not_act_on_a_state_that_it_does_not_show(world: World) ->
         window.close()
     assert "Ben Tal" not in world.seen_by(world.ada, 1)
     world.slack.faults.clear()
-    with world.store.write() as tx:
-        tx.exec_driver_sql("UPDATE destination SET due_at = now()")  # first, as delivery locks it
-        tx.exec_driver_sql("UPDATE post SET due_at = now()")
+    change(world.store, "UPDATE destination SET due_at = now()", "UPDATE post SET due_at = now()")
     world.rest()
     world.ben.press(newest(world.ben), "Acknowledge")
     world.rest()
@@ -175,10 +174,12 @@ def test_who_presses_does_not_wait_for_the_messages_of_others(world: World) -> N
     world.ben.press(newest(world.ben), "Acknowledge")
     newest(world.ben).wait_for(lambda shown: "Seen by Ben Tal" in shown.text)
     assert "Seen by Ben Tal" not in newest(world.sue).text
-    with world.store.write() as tx:
-        tx.exec_driver_sql("DELETE FROM method_pace")
-        tx.exec_driver_sql("UPDATE destination SET due_at = now()")  # first, as delivery locks it
-        tx.exec_driver_sql("UPDATE post SET due_at = now(), slot_at = now() WHERE wanted_version > drawn_version")
+    change(
+        world.store,
+        "UPDATE destination SET due_at = now()",
+        "UPDATE post SET due_at = now(), slot_at = now() WHERE wanted_version > drawn_version",
+        "DELETE FROM method_pace",
+    )
     world.rest()
     assert "Seen by Ben Tal" in newest(world.sue).text
 
@@ -224,18 +225,17 @@ def test_what_an_earlier_version_sent_is_taken_along(world: World) -> None:
     """It sends the same posts, and leaves them as they are."""
     world.declare("Payments fail")
     mention(world, "before")
-    with world.store.write() as tx:
-        tx.exec_driver_sql("UPDATE post SET kind = 'notification', date_done = now() WHERE kind = 'newest'")
+    change(world.store, "UPDATE post SET kind = 'notification', date_done = now() WHERE kind = 'newest'")
     mention(world, "after")
     older, message = sent(world.ben)
     assert not older.buttons and "before" in older.text and "Acknowledge" in message.buttons
     # One that it has sent while this version wanted it updated.
-    with world.store.write() as tx:
-        tx.exec_driver_sql("UPDATE destination SET due_at = now()")  # first, as delivery locks it
-        tx.exec_driver_sql(
-            "UPDATE post SET kind = 'notification', date_done = now(), wanted_version = wanted_version + 1"
-            " WHERE kind = 'newest'"
-        )
+    change(
+        world.store,
+        "UPDATE destination SET due_at = now()",
+        "UPDATE post SET kind = 'notification', date_done = now(), wanted_version = wanted_version + 1"
+        " WHERE kind = 'newest'",
+    )
     world.rest()
     assert kinds(world) == ["older", "newest"]
     world.ben.press(message, "Acknowledge")

@@ -10,6 +10,7 @@ from storage.engine import Store
 from storage.queries import outbox
 from storage.queries.destinations import ensure_destination
 from storage.values import PostKind
+from tests.changes import change
 from tests.stories.conftest import World
 
 # What the newer version's migration has allowed, and this one's has not.
@@ -136,15 +137,15 @@ def test_a_change_of_an_unknown_kind_is_left_for_a_replica_that_knows_it(world: 
 def test_a_comment_does_not_wait_for_an_entry_that_only_a_newer_replica_can_show(world: World) -> None:
     world.declare("Pay")
     world.rest()
-    with world.store.write() as tx:
-        tx.exec_driver_sql("UPDATE destination SET due_at = now()")  # first, as delivery locks it
-        tx.exec_driver_sql(
-            "WITH entry AS (INSERT INTO incident_activity (incident_id, type, date_added)"
-            "  SELECT id, 199, now() FROM incident RETURNING incident_id, id)"
-            " INSERT INTO post (destination_id, kind, incident_id, activity_id, card_id, urgency, due_at, date_added)"
-            " SELECT destination_id, 'mirror', incident_id, entry.id, post.id, 0, now(), now()"
-            " FROM entry JOIN post USING (incident_id)"
-        )
+    change(
+        world.store,
+        "UPDATE destination SET due_at = now()",
+        "WITH entry AS (INSERT INTO incident_activity (incident_id, type, date_added)"
+        "  SELECT id, 199, now() FROM incident RETURNING incident_id, id)"
+        " INSERT INTO post (destination_id, kind, incident_id, activity_id, card_id, urgency, due_at, date_added)"
+        " SELECT destination_id, 'mirror', incident_id, entry.id, post.id, 0, now(), now()"
+        " FROM entry JOIN post USING (incident_id)",
+    )
     world.ask(world.ada, "comment 1 still burning")
     channel = world.cast.checkout
     world.slack.wait_until(

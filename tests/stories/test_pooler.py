@@ -15,6 +15,7 @@ from bot.intake.tokens import Source
 from storage import preflight
 from storage.engine import Store
 from storage.session_settings import Pooling
+from tests.changes import change
 from tests.storage import pgbouncer
 from tests.stories.conftest import Deliver, World
 from tests.stories.test_cards import card
@@ -54,8 +55,11 @@ def test_another_replicas_work_is_found_without_notifications(world: World, data
     world.declare("Payments fail")
     shown = card(world)
     world.rest()
-    with closing(Store.open(database_url)) as another, another.write() as tx:
-        tx.exec_driver_sql("UPDATE incident SET title = 'Payments fail again'")
-        tx.exec_driver_sql("UPDATE destination SET due_at = now()")  # first, as delivery locks it
-        tx.exec_driver_sql("UPDATE post SET wanted_version = wanted_version + 1, due_at = now()")
+    with closing(Store.open(database_url)) as another:
+        change(
+            another,
+            "UPDATE incident SET title = 'Payments fail again'",
+            "UPDATE destination SET due_at = now()",
+            "UPDATE post SET wanted_version = wanted_version + 1, due_at = now()",
+        )
     shown.wait_for(lambda message: "Payments fail again" in message.markup)

@@ -17,6 +17,7 @@ from bot.intake.tokens import Source
 from sandbox import SeenMessage
 from storage.errors import Contended
 from storage.values import ALL_WORK
+from tests.changes import change
 from tests.stories.conftest import ORGANIZATION_FILE, Deliver, World
 
 
@@ -435,8 +436,8 @@ def test_a_summary_of_one_change_counts_in_the_singular(world: World, deliver: D
     for severity in ("critical", "warning", "critical", "warning", "critical"):
         world.ask(world.ada, f"severity 1 {severity}")
         world.rest()
-    with world.store.write() as tx:  # all of them within a minute, however long they took
-        tx.exec_driver_sql("UPDATE post SET date_added = %(now)s", {"now": world.store.clock.now()})
+    # All of them within a minute, however long they took.
+    change(world.store, "UPDATE post SET date_added = %(now)s", now=world.store.clock.now())
     world.ask(world.ada, "resolve 1")
     world.ben.wait_for_message(containing="1 change to 1 incident that you follow")
     world.ask(world.ada, "reopen 1")

@@ -10,6 +10,7 @@ from typing import Any
 from bot.intake.tokens import Source
 from sandbox import SeenMessage
 from storage.values import ALL_WORK
+from tests.changes import change
 from tests.stories.conftest import Deliver, World
 
 
@@ -34,20 +35,20 @@ def busy_channel(world: World) -> Iterator[None]:
     _set_next_send(world, timedelta(days=1))
     yield
     world.slack.wait_until(lambda: _is_expanded(world), what="posts of all changes")
-    with world.store.write() as tx:  # so long ago that nothing waits for more changes to come
-        tx.exec_driver_sql("UPDATE post SET due_at = date_added WHERE wanted_version > drawn_version")
+    # So long ago that nothing waits for more changes to come.
+    change(world.store, "UPDATE post SET due_at = date_added WHERE wanted_version > drawn_version")
     _set_next_send(world, timedelta(0))
     world.bot.delivery.wake(ALL_WORK)
     world.rest()
 
 
 def _set_next_send(world: World, later: timedelta) -> None:
-    with world.store.write() as tx:
-        tx.exec_driver_sql(
-            "UPDATE destination SET next_send_at = %(at)s,"
-            " due_at = CASE WHEN due_at IS NOT NULL THEN %(at)s::timestamptz END WHERE channel_id = 'C0001'",
-            {"at": world.store.clock.now() + later},
-        )
+    change(
+        world.store,
+        "UPDATE destination SET next_send_at = %(at)s,"
+        " due_at = CASE WHEN due_at IS NOT NULL THEN %(at)s::timestamptz END WHERE channel_id = 'C0001'",
+        at=world.store.clock.now() + later,
+    )
 
 
 def _is_expanded(world: World) -> bool:
