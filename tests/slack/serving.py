@@ -80,10 +80,13 @@ class Serving:
         self._reader.start()
         try:
             self._wait_until_it_serves(slack, over_http=over_http, ready=ready, role=role, words=words)
-        except BaseException as error:
+        except Exception as error:
             stacks = show_stacks(self.process, self._read_log) if self.process.poll() is None else self._read_log()
             self.close()
             raise AssertionError(f"The bot did not start: {error}\n{stacks}") from None
+        except BaseException:
+            self.close()
+            raise
 
     def _wait_until_it_serves(
         self, slack: Sandbox, *, over_http: bool, ready: bool, role: str, words: Sequence[str]
