@@ -71,8 +71,8 @@ def read_query(request: Submission) -> ListQuery:
     return filters.with_words(query, _read_words(require_storable(request.text("words"))))
 
 
-def look_up_owner(context: Context, query: ListQuery) -> ListQuery:
-    """The query as it is, once Slack has been asked who is mentioned as the owner. Raises InvalidInput, SlackAway.
+def look_up_owner(context: Context, query: ListQuery) -> None:
+    """Asks Slack who is mentioned as the owner. Raises InvalidInput, SlackAway.
 
     The query is resolved with what is stored, where somebody who has never used the bot is not known yet.
     """
@@ -81,7 +81,6 @@ def look_up_owner(context: Context, query: ListQuery) -> ListQuery:
         member_id, name = context.find_mentioned(user_id)
         if member_id is None:
             raise InvalidInput(f"{shorten(name)} is not a member of your organization.", "list owner:me", field="owner")
-    return query
 
 
 def _read_words(line: str) -> list[str]:

@@ -30,7 +30,8 @@ def prefetch(words: str) -> Prefetch | None:
 
 def handle_command(context: Context, _request: Command, words: str) -> Response:
     """`list [filters]`."""
-    query = filter_fields.look_up_owner(context, _parse(words))
+    query = _parse(words)
+    filter_fields.look_up_owner(context, query)
     return Answer(_render_page(context, search.name_owner(context.connection, context.access, query), None))
 
 

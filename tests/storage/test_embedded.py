@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -388,14 +389,21 @@ def test_the_bot_of_a_new_database_is_no_superuser(data_dir: Path) -> None:
             ask(url, "CREATE ROLE another")
 
 
-def test_data_of_a_version_before_the_role_are_given_to_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Such a version owns the server, is at work on it, and starts on it again later."""
+@contextmanager
+def server_without_role(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Runs the server of a version before the role, with the tables. Gives its address for the superuser."""
     with monkeypatch.context() as before:
         before.setattr(embedded_postgres, "prepare_role", lambda home, _: connect(home).close())
-        old = quick(folder / "data")
-        as_before = as_superuser(old.start()).render_as_string()
+        old = quick(data_dir)
+        address = as_superuser(old.start()).render_as_string()
     with old:
-        migrate(as_before)
+        migrate(address)
+        yield address
+
+
+def test_data_of_a_version_before_the_role_are_given_to_it(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a version owns the server, is at work on it, and starts on it again later."""
+    with server_without_role(folder / "data", monkeypatch) as as_before:
         ask(as_before, "CREATE VIEW seen AS SELECT * FROM incident_seen")
         ask(as_before, *VACUUMED_FOR_MINUTES)
         until(lambda: ask(as_before, "SELECT FROM pg_stat_progress_vacuum WHERE relid = 'large'::regclass"))
@@ -421,12 +429,7 @@ def test_data_of_a_version_before_the_role_are_given_to_it(folder: Path, monkeyp
 
 def test_a_start_that_waits_for_a_table_stops_when_it_is_told_to(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What it has not given to the role, the next start does."""
-    with monkeypatch.context() as before:
-        before.setattr(embedded_postgres, "prepare_role", lambda home, _: connect(home).close())
-        old = quick(folder / "data")
-        as_before = as_superuser(old.start()).render_as_string()
-    with old:
-        migrate(as_before)
+    with server_without_role(folder / "data", monkeypatch) as as_before:
         engine = create_engine(as_before)
         with engine.connect() as reading, ThreadPoolExecutor(1) as one:
             reading.execute(text("SELECT count(*) FROM incident"))
